@@ -1,0 +1,1 @@
+"""meshctl: install, upgrade, extend and understand an Istio service mesh."""

@@ -1,0 +1,1 @@
+"""Verbs: each tells the story of one command over ports and stages."""

@@ -1,0 +1,1 @@
+"""Checks look at the running world and say what does not hold."""

@@ -1,0 +1,58 @@
+"""The command line, and only here: parse, call one action, hand what comes back to the reporter."""
+
+from __future__ import annotations
+
+import sys
+
+from meshctl.cli.app import run
+from meshctl.cli.lazy import LazyGroup
+
+COMMANDS = {
+    "Life cycle": {
+        "install": ("meshctl.cli.mesh:install", "Install the mesh, or bring it in line."),
+        "plan": ("meshctl.cli.mesh:plan", "Show what install would change; send nothing."),
+        "uninstall": ("meshctl.cli.mesh:uninstall", "Remove the mesh, and prove that nothing is left."),
+        "status": ("meshctl.cli.status:status", "What is installed, ready and about to expire."),
+        "history": ("meshctl.cli.status:history", "Every generation that was installed here."),
+        "check": ("meshctl.cli.check:check", "Named checks of the cluster and the mesh."),
+    },
+    "Render": {
+        "manifest": ("meshctl.cli.manifest:manifest", "Render Kubernetes objects without a cluster."),
+        "profile": ("meshctl.cli.manifest:profile", "The profiles that installs start from."),
+        "values": (
+            "meshctl.cli.manifest:values",
+            "The settings an install would use, and where each is from.",
+        ),
+    },
+    "Debug": {
+        "proxy-status": ("meshctl.cli.status:proxy_status", "What every proxy has acknowledged (alias: ps)."),
+        "version": ("meshctl.cli.version:version", "This program's version, and the mesh's."),
+        "completion": ("meshctl.cli.version:completion", "Shell completion script."),
+    },
+    "Try": {
+        "sandbox": ("meshctl.cli.sandbox:sandbox", "Real Kubernetes clusters and hosts on this machine."),
+    },
+}
+
+ALIASES = {"ps": "proxy-status", "apply": "install"}
+
+cli = LazyGroup(
+    "meshctl",
+    COMMANDS,
+    ALIASES,
+    help="""Install, upgrade and remove Istio, and see what every proxy was told.
+
+    \b
+    Begin here, with nothing but this machine:
+      meshctl sandbox up           a real Kubernetes to play with
+      meshctl check --pre          would an install work?
+      meshctl install              Istio, default profile
+      meshctl proxy-status         every proxy, in sync or why not
+      meshctl uninstall --purge    and nothing is left
+    """,
+)
+
+
+def main() -> None:
+    """Entry point of the `meshctl` command."""
+    sys.exit(run(cli))

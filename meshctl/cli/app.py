@@ -1,0 +1,160 @@
+"""What every command shares: output form, the way to a cluster, errors to exit codes."""
+
+from __future__ import annotations
+
+import functools
+import os
+import sys
+import tempfile
+import traceback
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from meshctl.errors import ConfigError, InternalError, MeshctlError, StoppedError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from meshctl.cli.report import Report
+    from meshctl.ports import World
+
+F = TypeVar("F", bound="Callable[..., Any]")
+
+
+@dataclass(frozen=True)
+class Target:
+    """The cluster a command works on, as its flags say; empty means what kubectl would use."""
+
+    kubeconfig: str = ""
+    context: str = ""
+    namespace: str = ""
+    istio_namespace: str = "istio-system"
+
+    def world(self) -> World:
+        """The doors to that cluster.
+
+        Raises:
+            ConfigError: no such kubeconfig or context.
+        """
+        from meshctl.adapters import connect  # imported when first needed: --help stays fast
+
+        return connect(self.kubeconfig, self.context)
+
+
+@dataclass(frozen=True)
+class App:
+    """What a command is given: where to report, which cluster, whether to ask."""
+
+    report: Report
+    target: Target = field(default_factory=Target)
+    assume_yes: bool = False
+
+    def confirm(self, question: str) -> None:
+        """Ask, unless `--yes`; anything but yes stops the command with nothing done.
+
+        Raises:
+            ConfigError: there is nobody to ask.
+            StoppedError: the answer was no.
+        """
+        if self.assume_yes:
+            return
+        if not sys.stdin.isatty():
+            raise ConfigError(
+                "nobody-to-ask",
+                "this needs a yes, and there is no terminal to ask on",
+                hint="add --yes to agree",
+            )
+        self.report.pause()
+        if not click.confirm(question, err=True):
+            raise StoppedError("declined", "stopped before anything was changed")
+
+
+def command(*, cluster: bool = False, yes: bool = False) -> Callable[[F], F]:
+    """Give a click callback its `App`, and the options that go with it.
+
+    Args:
+        cluster: add `--kubeconfig`, `--context`, `-n`, `-i`.
+        yes: add `--yes`.
+    """
+
+    def wrap(function: F) -> F:
+        @functools.wraps(function)
+        def callback(**options: Any) -> Any:
+            from meshctl.cli.report import report_for
+
+            target = Target(*(options.pop(name) or "" for name in TARGET)) if cluster else Target()
+            app = App(report_for(options.pop("output")), target, options.pop("yes", False))
+            with app.report:
+                return function(app, **options)
+
+        made: Any = callback
+        for option in [*(_TARGET_OPTIONS if cluster else ()), *((_YES,) if yes else ()), _OUTPUT]:
+            made = option(made)
+        return made  # type: ignore[no-any-return]
+
+    return wrap
+
+
+TARGET = ("kubeconfig", "context", "namespace", "istio_namespace")
+_OUTPUT = click.option(
+    "-o",
+    "--output",
+    type=click.Choice(["text", "json", "yaml"]),
+    default="text",
+    show_default=True,
+    help="Output form.",
+)
+_YES = click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+_TARGET_OPTIONS = (
+    click.option(
+        "-i", "--istio-namespace", "--istioNamespace", default="istio-system", show_default=True,
+        metavar="NAME", help="Namespace of the control plane.",
+    ),
+    click.option("-n", "--namespace", metavar="NAME", help="Namespace to look at; all when not given."),
+    click.option("--context", metavar="NAME", help="Context in the kubeconfig."),
+    click.option("-c", "--kubeconfig", metavar="FILE", help="Kubeconfig file; as kubectl finds it when not given."),
+)  # fmt: skip
+
+
+def run(group: click.Group) -> int:
+    """Run the command line; the exit code.
+
+    0 done, 1 failed, 2 usage or input, 3 findings, 4 stopped part-way, 70 a fault of ours.
+    """
+    from meshctl.cli import report
+
+    try:
+        code = group.main(prog_name="meshctl", standalone_mode=False)
+    except click.exceptions.Exit as stop:
+        return stop.exit_code
+    except click.ClickException as error:
+        error.show()
+        return 2
+    except (click.Abort, KeyboardInterrupt):
+        report.error(
+            StoppedError("interrupted", "interrupted", hint="run the same command again to continue")
+        )
+        return StoppedError.exit_code
+    except BrokenPipeError:  # the reader, such as `head`, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except MeshctlError as error:
+        report.error(error)
+        return error.exit_code
+    except Exception as fault:  # noqa: BLE001 (the last net: a fault of ours is told as one)
+        report.error(_bug(fault))
+        return InternalError.exit_code
+    return code if isinstance(code, int) else 0
+
+
+def _bug(fault: Exception) -> InternalError:
+    with tempfile.NamedTemporaryFile("w", prefix="meshctl-", suffix=".log", delete=False) as log:
+        traceback.print_exception(fault, file=log)
+    return InternalError(
+        "bug",
+        f"{type(fault).__name__}: {fault}",
+        hint=f"this is a fault of meshctl; please report it with {Path(log.name)}",
+    )

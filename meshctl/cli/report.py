@@ -1,0 +1,220 @@
+"""Reporters: the same words as plain lines, as JSON lines, or drawn live on a terminal.
+
+Results go to stdout; progress and errors go to stderr. Nothing else in meshctl prints.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import TYPE_CHECKING, Any, Protocol, Self, assert_never
+
+import click
+
+from meshctl.errors import MeshctlError, ProblemsError
+from meshctl.model.event import Changed, Done, Failed, Skipped, Started, Unchanged, Waiting, Warned
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from meshctl.model.event import Event
+
+
+class Report(Protocol):
+    """Where a command's words go."""
+
+    is_json: bool
+    form: str
+
+    def event(self, event: Event) -> None:
+        """Tell one event of work in progress."""
+        ...
+
+    def result(self, data: Any, text: str) -> None:
+        """Give the command's answer: `data` to a program, `text` to a person."""
+        ...
+
+    def note(self, text: str) -> None:
+        """A line of context for a person, beside the answer."""
+        ...
+
+    def pause(self) -> None:
+        """Leave the terminal alone for a question."""
+        ...
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(self, *error: object) -> None: ...
+
+
+class Text:
+    """Plain lines."""
+
+    is_json = False
+    form = "text"
+
+    def event(self, event: Event) -> None:
+        """One line to stderr; what did not change is left out."""
+        line = event_line(event)
+        if line:
+            click.echo(line, err=True)
+
+    def result(self, data: Any, text: str) -> None:
+        """The text, to stdout."""
+        if text:
+            click.echo(text)
+
+    def note(self, text: str) -> None:
+        """To stderr."""
+        click.echo(text, err=True)
+
+    def pause(self) -> None:
+        """Nothing is drawn, so nothing is in the way."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        pass
+
+
+class Json(Text):
+    """One object a line for events, one document for an answer; keys in a fixed order."""
+
+    is_json = True
+    form = "json"
+
+    def event(self, event: Event) -> None:
+        """One JSON object, to stdout."""
+        click.echo(json.dumps(event_data(event)))
+
+    def result(self, data: Any, text: str) -> None:
+        """The data as one document."""
+        click.echo(json.dumps(data, indent=2))
+
+    def note(self, text: str) -> None:
+        """A program has no use for it."""
+
+
+class Yaml(Json):
+    """As JSON, for answers in YAML."""
+
+    form = "yaml"
+
+    def result(self, data: Any, text: str) -> None:
+        """The data as one document."""
+        import yaml
+
+        click.echo(yaml.safe_dump(data, sort_keys=False), nl=False)
+
+
+def report_for(form: str) -> Report:
+    """The reporter for `-o`, live where a person is watching."""
+    if form == "json":
+        return Json()
+    if form == "yaml":
+        return Yaml()
+    if sys.stderr.isatty():
+        from meshctl.cli.live import Live
+
+        return Live()
+    return Text()
+
+
+def event_line(event: Event) -> str:
+    """One event for a person; empty for what is not worth a line."""
+    match event:
+        case Started(group, subject):
+            return f"  … {group}: {subject}"
+        case Changed(group, subject, detail):
+            return f"  + {group}: {subject}{f' ({detail})' if detail else ''}"
+        case Unchanged():
+            return ""
+        case Waiting(group, subject, cause):
+            return f"  ~ {group}: {subject}: {cause}"
+        case Skipped(group, subject, reason):
+            return f"  - {group}: {subject}: {reason}"
+        case Warned(group, subject, reason):
+            return f"  ! {group}: {subject}: {reason}" if subject else f"  ! {group}: {reason}"
+        case Failed(group, subject, error):
+            return f"  x {group}: {subject}: {error.message}"
+        case Done(group, summary, seconds):
+            took = "" if seconds is None else f" in {seconds:.1f} s"
+            return f"  ✓ {group}{f': {summary}' if summary else ''}{took}"
+    assert_never(event)
+
+
+def event_data(event: Event) -> dict[str, Any]:
+    """One event for a program; described in docs/reference/json.md."""
+    data: dict[str, Any] = {"event": type(event).__name__.lower(), "group": event.group}
+    match event:
+        case Started(_, subject) | Unchanged(_, subject):
+            return {**data, "subject": subject}
+        case Changed(_, subject, detail):
+            return {**data, "subject": subject, "detail": detail}
+        case Waiting(_, subject, cause):
+            return {**data, "subject": subject, "cause": cause}
+        case Skipped(_, subject, reason) | Warned(_, subject, reason):
+            return {**data, "subject": subject, "reason": reason}
+        case Failed(_, subject, error):
+            return {**data, "subject": subject, "error": error_data(error)}
+        case Done(_, summary, seconds):
+            return {**data, "summary": summary, "seconds": seconds}
+    assert_never(event)
+
+
+def error_lines(error: MeshctlError) -> list[str]:
+    """An error for the person who must act: code, place, fact, details, hint."""
+    if isinstance(error, ProblemsError):
+        return [line for problem in error.problems for line in error_lines(problem)]
+    lines = [f"error: {error.code}"]
+    if error.where is not None:
+        lines.append(f"  {error.where}")
+    lines.append(f"  {error.message}")
+    lines += [f"    {detail}" for detail in error.details]
+    if error.hint:
+        lines.append(f"  hint: {error.hint}")
+    return lines
+
+
+def error_data(error: MeshctlError) -> dict[str, Any]:
+    """An error for a program."""
+    where = error.where
+    data: dict[str, Any] = {
+        "code": error.code,
+        "message": error.message,
+        "where": None if where is None else {"file": where.file, "line": where.line, "path": where.path},
+        "details": list(error.details),
+        "hint": error.hint,
+    }
+    if isinstance(error, ProblemsError):
+        data["problems"] = [error_data(problem) for problem in error.problems]
+    return data
+
+
+def error(error: MeshctlError) -> None:
+    """Tell an error, to stderr; red on a terminal, never by colour alone."""
+    if any(word in sys.argv for word in ("-ojson", "json", "--output=json", "-o=json")):
+        click.echo(json.dumps({"error": error_data(error)}), err=True)
+        return
+    first, *rest = error_lines(error)
+    click.echo(click.style(first, fg="red"), err=True)
+    for line in rest:
+        click.echo(line, err=True)
+
+
+def table(rows: Sequence[Sequence[str]], header: Sequence[str]) -> str:
+    """Columns as kubectl prints them: upper-case header, three spaces between."""
+    everything = [list(header), *map(list, rows)]
+    widths = [max(len(row[column]) for row in everything) for column in range(len(header))]
+    return "\n".join(
+        "   ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in everything
+    )
+
+
+def pairs(facts: Mapping[str, str] | Iterable[tuple[str, str]]) -> str:
+    """`name: value` lines with the values in one column."""
+    items = list(facts.items() if hasattr(facts, "items") else facts)
+    width = max((len(name) for name, _ in items), default=0)
+    return "\n".join(f"{name}:".ljust(width + 2) + value for name, value in items)

@@ -1,0 +1,64 @@
+"""The record that a cluster carries of what meshctl did in it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from meshctl.model.manifest import Manifest
+    from meshctl.model.objects import Ref
+
+
+class Status(StrEnum):
+    """Where a release stands."""
+
+    PENDING = "pending"
+    DEPLOYED = "deployed"
+    FAILED = "failed"
+    SUPERSEDED = "superseded"
+    UNINSTALLING = "uninstalling"
+
+
+@dataclass(frozen=True)
+class Release:
+    """One generation of a mesh in one cluster.
+
+    Attributes:
+        mesh: name of the mesh.
+        cluster: name of the cluster within the mesh.
+        generation: counts from 1, one for each install or upgrade that changed something.
+        status: where it stands.
+        version: Istio's version, `1.31.1`.
+        revision: Istio's control-plane revision; empty for the unnamed one.
+        profile: profile it was made from.
+        namespace: the mesh's namespace, `istio-system`.
+        created: when the record was first written, RFC 3339, UTC.
+        manifest: what was sent; holds no secrets.
+        values: the user's own settings in plain form; holds no secrets.
+        inventory: names of all objects seen before the first generation, so that uninstall can tell
+            what was there before; carried on from generation to generation.
+        labelled: namespaces that meshctl labelled, with the labels as they were before.
+    """
+
+    mesh: str
+    cluster: str
+    generation: int
+    status: Status
+    version: str
+    revision: str
+    profile: str
+    namespace: str
+    created: str
+    manifest: Manifest
+    values: Mapping[str, Any]
+    inventory: tuple[Ref, ...] = ()
+    labelled: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = ()
+
+    @property
+    def refs(self) -> frozenset[Ref]:
+        """Names of every object this release owns."""
+        return self.manifest.refs

@@ -1,0 +1,177 @@
+"""The doors to the world. What touches it takes one of these as its first argument."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from contextlib import AbstractContextManager
+    from datetime import datetime
+
+    from meshctl.model.objects import Kind, Object, Ref
+    from meshctl.model.release import Release
+
+
+class Clock(Protocol):
+    """Time, so that tests can hold it still."""
+
+    def now(self) -> datetime:
+        """This moment; aware, UTC."""
+        ...
+
+    def monotonic(self) -> float:
+        """Seconds that only grow."""
+        ...
+
+    def sleep(self, seconds: float) -> None:
+        """Let `seconds` pass."""
+        ...
+
+
+class Watch(Protocol):
+    """Changes of some objects, as they come."""
+
+    def __iter__(self) -> Iterator[tuple[str, Object]]:
+        """`(ADDED | MODIFIED | DELETED, object)`; ends when the watch is closed or its time is up."""
+        ...
+
+    def close(self) -> None:
+        """Stop watching; safe from another thread, and twice."""
+        ...
+
+
+class Cluster(Protocol):
+    """One Kubernetes cluster. All methods are safe to call from several threads.
+
+    Every method may raise `UnreachableError` (no answer), `AccessError` (401, 403: names verb, kind
+    and place) and `FailedError` (the API server refused for another reason, in its own words).
+    """
+
+    @property
+    def name(self) -> str:
+        """Name of the cluster within the mesh."""
+        ...
+
+    @property
+    def server(self) -> str:
+        """Address of the API server, for messages."""
+        ...
+
+    def version(self) -> str:
+        """The API server's version, such as `v1.34.4`."""
+        ...
+
+    def kinds(self) -> tuple[Kind, ...]:
+        """Every kind served, at its preferred version; groups that do not answer are left out."""
+        ...
+
+    def get(self, ref: Ref) -> Object | None:
+        """The object, or None when it (or its kind, or its namespace) does not exist."""
+        ...
+
+    def list(
+        self, api_version: str, kind: str, *, namespace: str = "", labels: str = "", fields: str = ""
+    ) -> tuple[Object, ...]:
+        """Objects of a kind in one namespace or in all; an unknown kind gives none.
+
+        `labels` and `fields` are selectors as the API server takes them.
+        """
+        ...
+
+    def names(self, kind: Kind) -> tuple[Ref, ...]:
+        """Names of all objects of a kind, without their content (metadata only)."""
+        ...
+
+    def apply(self, obj: Object, *, take_over: bool = False, dry_run: bool = False) -> Object:
+        """Server-side apply as field manager `meshctl`; gives the object as the server would keep it.
+
+        Raises:
+            ConflictError: fields belong to other managers, which `details` names one a line.
+        """
+        ...
+
+    def patch(self, ref: Ref, patch: Mapping[str, Any]) -> Object | None:
+        """JSON merge patch; None when the object is gone."""
+        ...
+
+    def create(self, obj: Object) -> Object:
+        """Create; a `ConflictError` when it exists."""
+        ...
+
+    def replace(self, obj: Object) -> Object:
+        """Update with the resourceVersion in `obj`; a `ConflictError` when it has moved on."""
+        ...
+
+    def delete(self, ref: Ref, *, foreground: bool = False) -> bool:
+        """Ask for removal; False when it was not there. Does not wait."""
+        ...
+
+    def watch(
+        self, api_version: str, kind: str, *, namespace: str = "", name: str = "", seconds: float = 300.0
+    ) -> Watch:
+        """Watch a kind, beginning with what exists; re-lists by itself when the server forgets."""
+        ...
+
+    def token(self, namespace: str, account: str, *, audiences: Sequence[str], seconds: int) -> str:
+        """A short-lived token of a service account (TokenRequest). Never log it."""
+        ...
+
+    def allowed(self, verb: str, group: str, resource: str, namespace: str = "") -> bool:
+        """Whether we may do `verb` on `resource` (SelfSubjectAccessReview); namespace empty: all."""
+        ...
+
+    def logs(self, namespace: str, pod: str, container: str, *, lines: int = 20) -> str:
+        """The last lines a container wrote; empty when there are none."""
+        ...
+
+    def forward(self, namespace: str, pod: str, port: int) -> AbstractContextManager[tuple[str, int]]:
+        """A loopback `(host, port)` that leads to a pod's port while the context is open."""
+        ...
+
+
+class Releases(Protocol):
+    """Release records of one cluster, and the lock that keeps two operators apart."""
+
+    def of(self, mesh: str) -> tuple[Release, ...]:
+        """Records of a mesh, oldest first; unreadable ones raise `UnsupportedError` with their name."""
+        ...
+
+    def meshes(self) -> tuple[str, ...]:
+        """Names of the meshes that have a record here."""
+        ...
+
+    def write(self, release: Release) -> None:
+        """Create or replace the record of this generation."""
+        ...
+
+    def forget(self, release: Release) -> None:
+        """Take one record away; something already gone is no error."""
+        ...
+
+    def lock(self, mesh: str) -> AbstractContextManager[None]:
+        """Hold the mesh's lease, renewed until the context closes.
+
+        Raises:
+            ConflictError: somebody else holds it; names the holder and since when.
+        """
+        ...
+
+
+class Files(Protocol):
+    """Files that the user keeps."""
+
+    def write(self, path: str, text: str) -> None:
+        """Write a file readable by its owner alone, whole or not at all."""
+        ...
+
+
+@dataclass(frozen=True)
+class World:
+    """Every door, bundled. `clusters` and `releases` have the same keys: names within the mesh."""
+
+    clusters: Mapping[str, Cluster]
+    releases: Mapping[str, Releases]
+    clock: Clock
+    files: Files

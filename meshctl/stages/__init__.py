@@ -1,0 +1,1 @@
+"""Stations of the pipe: each a function from data to data."""
