@@ -39,9 +39,9 @@ class Target:
         Raises:
             ConfigError: no such kubeconfig or context.
         """
-        from meshctl.adapters import connect  # imported when first needed: --help stays fast
+        from meshctl.adapters.world import world  # imported when first needed: --help stays fast
 
-        return connect(self.kubeconfig, self.context)
+        return world(self.kubeconfig, self.context)
 
 
 @dataclass(frozen=True)

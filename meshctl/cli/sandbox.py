@@ -26,13 +26,13 @@ NAME = click.option(
 @sandbox.command()
 @NAME
 @click.option(
-    "--clusters", default=1, show_default=True, type=click.IntRange(1, 9), help="Kubernetes clusters."
+    "--clusters", default=1, show_default=True, type=click.IntRange(1, 7), help="Kubernetes clusters."
 )
 @click.option(
     "--hosts",
     default=0,
     show_default=True,
-    type=click.IntRange(0, 40),
+    type=click.IntRange(0, 60),
     help="Debian hosts with systemd and sshd.",
 )
 @click.option(
@@ -41,7 +41,7 @@ NAME = click.option(
     help="Choose the mode; decided by what this machine allows when not given.",
 )
 @click.option(
-    "--networks",
+    "--network",
     type=click.Choice(["flat", "separate"]),
     default="flat",
     show_default=True,
@@ -55,19 +55,19 @@ NAME = click.option(
     help="Nodes a cluster, in light mode.",
 )
 @command()
-def up(app: App, name: str, clusters: int, hosts: int, light: bool | None, networks: str, nodes: int) -> None:
+def up(app: App, name: str, clusters: int, hosts: int, light: bool | None, network: str, nodes: int) -> None:
     """Bring up clusters and hosts, or finish what an interrupted run began.
 
     \b
     Examples:
       meshctl sandbox up
-      meshctl sandbox up --clusters 2 --networks separate --hosts 3
+      meshctl sandbox up --clusters 2 --network separate --hosts 3
       export KUBECONFIG=$(meshctl sandbox status -o json | jq -r .kubeconfig)
     """
     from meshctl import sandbox as world
 
     settings = world.Settings(
-        name=name, clusters=clusters, hosts=hosts, light=light, networks=networks, nodes=nodes
+        name=name, clusters=clusters, hosts=hosts, light=light, network=network, nodes=nodes
     )
     for event in world.up(settings):
         app.report.event(event)
@@ -107,11 +107,16 @@ def _show(app: App, name: str) -> None:
     from meshctl import sandbox as world
 
     now = world.status(name)
-    if not now.clusters and not now.hosts:
-        app.report.result(now.data(), f"no sandbox named {name!r} is up")
+    if now.state == "absent":
+        app.report.result(now.to_json(), f"no sandbox named {name!r} is up")
         return
-    rows = [(each.name, each.context, each.server, each.state) for each in now.clusters]
-    rows += [(each.name, "-", each.address, each.state) for each in now.hosts]
-    facts = [("sandbox", now.name), ("mode", now.mode), ("kubeconfig", now.kubeconfig)]
-    text = f"{pairs(facts)}\n\n{table(rows, ('NAME', 'CONTEXT', 'ADDRESS', 'STATE'))}\n\nexport KUBECONFIG={now.kubeconfig}"
-    app.report.result(now.data(), text)
+    rows = [(one.name, one.context, one.server, one.cause or "ready") for one in now.clusters]
+    rows += [(one.name, "-", one.address, one.state) for one in now.hosts]
+    mode = "light (nodes are played by kwok)" if now.light else "full"
+    facts = [("sandbox", f"{name}, {now.state}"), ("mode", mode), ("kubernetes", now.kubernetes)]
+    text = [
+        pairs([*facts, ("kubectl", now.kubectl), ("istioctl", now.istioctl)]),
+        table(rows, ("NAME", "CONTEXT", "ADDRESS", "STATE")),
+        f"export KUBECONFIG={now.kubeconfig}",
+    ]
+    app.report.result(now.to_json(), "\n\n".join(text))

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from meshctl import sandbox
-from meshctl.sandbox.build import binary
+from meshctl.sandbox.versions import ISTIO_TAGS
 from tests.bench.pairs import Pair, Run, timed
 
 MESHCTL = str(Path(sys.executable).with_name("meshctl"))
@@ -18,7 +18,7 @@ ROUNDS = 5
 # What the sandbox's platform profile sets, in upstream's spelling: both install the same thing.
 SAME = {
     "hub": "sandbox.meshctl.dev/istio",
-    "tag": sandbox.ISTIO_TAGS[0],
+    "tag": ISTIO_TAGS[0],
     "values.global.imagePullPolicy": "IfNotPresent",
     "values.pilot.env.PILOT_ENABLE_ALPN_FILTER": "false",
     "values.pilot.env.PILOT_ENABLE_METADATA_EXCHANGE": "false",
@@ -35,7 +35,7 @@ def lifecycle() -> list[Pair]:
     now = sandbox.status(NAME)
     env = {**os.environ, "KUBECONFIG": now.kubeconfig}
     try:
-        rounds = [(_ours(env), _theirs(env, now.kubectl)) for _ in range(ROUNDS + 1)][1:]
+        rounds = [(_ours(env), _theirs(env, now)) for _ in range(ROUNDS + 1)][1:]
     finally:
         for _ in sandbox.down(NAME):
             pass
@@ -52,12 +52,11 @@ def _ours(env: dict[str, str]) -> tuple[Run, Run]:
     return installed, timed([MESHCTL, "uninstall", "--purge", "--yes"], env)
 
 
-def _theirs(env: dict[str, str], kubectl: str) -> tuple[Run, Run]:
-    istioctl = str(binary("istioctl"))
+def _theirs(env: dict[str, str], now: sandbox.Status) -> tuple[Run, Run]:
     flags = [word for path, value in SAME.items() for word in ("--set", f"{path}={value}")]
-    installed = timed([istioctl, "install", "-y", *flags], env)
-    purged = timed([istioctl, "uninstall", "--purge", "-y"], env)
-    deleted = timed([kubectl, "delete", "namespace", "istio-system", "--wait"], env)
+    installed = timed([now.istioctl, "install", "-y", *flags], env)
+    purged = timed([now.istioctl, "uninstall", "--purge", "-y"], env)
+    deleted = timed([now.kubectl, "delete", "namespace", "istio-system", "--wait"], env)
     # What theirs leaves behind (root-cert ConfigMaps, leases) must not speed up our next install.
     subprocess.run([MESHCTL, "uninstall", "--purge", "--yes"], env=env, capture_output=True, check=True)
     return installed, Run(purged.seconds + deleted.seconds)

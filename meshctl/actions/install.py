@@ -1,0 +1,138 @@
+"""Install a mesh, or bring it in line: plan, rehearse, apply."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from meshctl.errors import AccessError, ConflictError, FailedError, MeshctlError
+from meshctl.model.event import Changed, Done, Failed, Skipped, Unchanged
+from meshctl.model.plan import Apply
+from meshctl.model.release import Release, Status
+from meshctl.stages import catalogue, support
+from meshctl.stages.apply import apply
+from meshctl.stages.observe import inventory, look, observe
+from meshctl.stages.plan import plan
+from meshctl.stages.render import render
+from meshctl.stages.resolve import resolve
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from meshctl.model.event import Event
+    from meshctl.model.mesh import Cluster
+    from meshctl.model.plan import Plan
+    from meshctl.model.values import Values
+    from meshctl.ports import World
+    from meshctl.stages.load import Loaded
+
+
+@dataclass(frozen=True)
+class Wave:
+    """One cluster's turn: what it is to have, and the steps there."""
+
+    cluster: str
+    values: Values
+    plan: Plan
+
+    def go(self, world: World) -> Iterator[Event]:
+        """Do it; see `stages.apply.apply`."""
+        return apply(
+            world.clusters[self.cluster], world.releases[self.cluster], world.files, world.clock, self.plan
+        )
+
+
+def install(
+    world: World, asked: Loaded, *, take_over: bool = False, adopt: bool = False, seconds: float = 300.0
+) -> Iterator[Wave]:
+    """Plan each cluster of the mesh. Only reads; a wave is sent by its `go`.
+
+    Args:
+        world: doors to the clusters of the mesh.
+        asked: what the user gave, loaded.
+        take_over: take fields that other managers hold.
+        adopt: what stood there before and is desired becomes ours.
+        seconds: budget of each wait.
+
+    Raises:
+        UnsupportedError: the cluster's Kubernetes is outside the range of this Istio.
+        ConflictError: fields belong to other managers, and `take_over` is off.
+    """
+    for cluster in asked.mesh.clusters:
+        yield _wave(world, asked, cluster, take_over=take_over, adopt=adopt, seconds=seconds)
+
+
+def _wave(
+    world: World, asked: Loaded, cluster: Cluster, *, take_over: bool, adopt: bool, seconds: float
+) -> Wave:
+    door, records = world.clusters[cluster.name], world.releases[cluster.name]
+    mesh = asked.mesh.name
+    seen = observe(door, records, mesh, detections=catalogue.detections())
+    warning = support.require(asked.version, seen.version)
+    values = resolve(asked, cluster, seen)
+    desired = render(values, owner=mesh, install=True)
+    former = frozenset(ref for release in seen.releases for ref in release.refs)
+    seen = replace(seen, objects=look(door, desired.refs | former))
+    draft = Release(
+        mesh=mesh,
+        cluster=cluster.name,
+        generation=0,
+        status=Status.PENDING,
+        version=values.version.full,
+        revision=values.revision,
+        profile=values.profile,
+        namespace=values.namespace,
+        created=world.clock.now().isoformat(timespec="seconds"),
+        manifest=desired,
+        values=values.own(),
+        inventory=() if seen.releases else inventory(door, kinds=seen.kinds),
+    )
+    steps = plan(desired, seen, draft, take_over=take_over, adopt=adopt, seconds=seconds)
+    if warning:
+        steps = replace(steps, warnings=(warning, *steps.warnings))
+    return Wave(cluster.name, values, steps)
+
+
+def rehearse(world: World, wave: Wave) -> Iterator[Event]:
+    """Let the API server judge every object of a wave without keeping any (server-side dry run).
+
+    An object whose namespace or kind is itself part of the wave cannot be judged before that is
+    there; it is skipped and says so.
+
+    Raises:
+        FailedError: the API server would refuse something; each was told as `Failed`.
+    """
+    door = world.clusters[wave.cluster]
+    failed = 0
+    for step in wave.plan.steps:
+        if not isinstance(step, Apply):
+            continue
+        try:
+            after = door.apply(step.object, take_over=step.take_over, dry_run=True)
+        except (ConflictError, AccessError, FailedError) as error:
+            if _comes_later(wave.plan, step, error):
+                yield Skipped(
+                    step.part, str(step.ref), "cannot be judged before its namespace or kind is there"
+                )
+                continue
+            failed += 1
+            yield Failed(step.part, str(step.ref), error)
+            continue
+        same = step.live is not None and after.content == step.live.content
+        yield Unchanged(step.part, str(step.ref)) if same else Changed(step.part, str(step.ref), "dry run")
+    if failed:
+        raise FailedError(
+            "dry-run-failed", f"the API server would refuse {failed} objects", hint="nothing was sent"
+        )
+    yield Done("dry run", "nothing was sent")
+
+
+def _comes_later(steps: Plan, step: Apply, error: MeshctlError) -> bool:
+    """Whether the refusal is only that the namespace or the kind is not there yet."""
+    if error.code != "not-found":
+        return False
+    coming = {each.ref for each in steps.steps if isinstance(each, Apply) and each.live is None}
+    return any(
+        ref.kind == "CustomResourceDefinition" or (ref.kind == "Namespace" and ref.name == step.ref.namespace)
+        for ref in coming
+    )

@@ -1,0 +1,75 @@
+"""Remove a mesh, and prove that nothing is left."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from meshctl.stages.apply import apply
+from meshctl.stages.belongings import sight
+from meshctl.stages.kinds import WORKLOADS
+from meshctl.stages.observe import inventory, look, observe
+from meshctl.stages.removal import doomed, removal
+from meshctl.stages.residue import INJECTED, attached, residue
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from meshctl.model.event import Event
+    from meshctl.model.objects import Ref
+    from meshctl.model.plan import Plan
+    from meshctl.ports import World
+    from meshctl.stages.removal import Scope
+    from meshctl.stages.residue import Attached, Remainder
+
+
+@dataclass(frozen=True)
+class Leave:
+    """One cluster's turn: what goes there, and whom it leaves without a control plane.
+
+    Attributes:
+        cluster: name of the cluster.
+        plan: the steps.
+        attached: running pods with a proxy that lose their control plane.
+        before: names of all objects before the first install; empty where no record tells.
+        scope: how much is to go.
+    """
+
+    cluster: str
+    plan: Plan
+    attached: tuple[Attached, ...]
+    before: tuple[Ref, ...]
+    scope: Scope
+
+    def go(self, world: World) -> Iterator[Event]:
+        """Do it; see `stages.apply.apply`."""
+        return apply(
+            world.clusters[self.cluster], world.releases[self.cluster], world.files, world.clock, self.plan
+        )
+
+    def left(self, world: World) -> tuple[Remainder, ...]:
+        """What is still there and was not there before, each with the reason why it stays. Only reads."""
+        door = world.clusters[self.cluster]
+        kinds = door.kinds()
+        return residue(self.before, inventory(door, kinds=kinds), sight(door, kinds), self.scope)
+
+
+def uninstall(world: World, scope: Scope) -> Iterator[Leave]:
+    """Plan the removal from each cluster. Only reads; it is done by `go`.
+
+    It needs no files, and no record either: what a record does not list is found by labels and names.
+
+    Args:
+        world: doors to the clusters.
+        scope: how much is to go.
+    """
+    for name, door in world.clusters.items():
+        seen = observe(door, world.releases[name], scope.mesh)
+        present = inventory(door, kinds=seen.kinds)
+        listed = frozenset(ref for release in seen.releases for ref in release.refs)
+        seen = replace(seen, objects={**sight(door, seen.kinds), **look(door, listed)})
+        steps = removal(seen, scope, present)
+        going = [seen.objects[ref] for ref in doomed(steps) if ref.kind in WORKLOADS and ref in seen.objects]
+        pods = door.list("v1", "Pod", labels=INJECTED)
+        before = seen.releases[0].inventory if seen.releases else ()
+        yield Leave(name, steps, attached(pods, going), before, scope)

@@ -1,0 +1,242 @@
+"""Kubernetes clusters through the `kubernetes` package, with plain JSON bodies; see `ports.Cluster`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from meshctl.adapters.clock import SystemClock
+from meshctl.adapters.kube_catalogue import Catalogue
+from meshctl.adapters.kube_config import load_access
+from meshctl.adapters.kube_discovery import path_of
+from meshctl.adapters.kube_errors import refusal
+from meshctl.adapters.kube_forward import forward
+from meshctl.adapters.kube_http import Http, expect
+from meshctl.adapters.kube_watch import KubeWatch
+from meshctl.model.objects import Object, Ref
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from contextlib import AbstractContextManager
+
+    from meshctl.adapters.kube_errors import Reply
+    from meshctl.model.objects import Kind
+    from meshctl.ports import Clock, Watch
+
+MANAGER = "meshctl"
+"""Field manager of everything we apply."""
+
+_PAGE = "500"
+_METADATA = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
+
+
+def connect(
+    kubeconfig: str | None = None,
+    context: str | None = None,
+    name: str = "",
+    *,
+    clock: Clock | None = None,
+) -> KubeCluster:
+    """A cluster by its kubeconfig context; sends nothing yet.
+
+    Args:
+        kubeconfig: a file, or several joined as in KUBECONFIG; None: as kubectl would find it.
+        context: a context in it; None: the current one.
+        name: name of the cluster within the mesh; empty: the context's.
+        clock: for pauses between tries.
+
+    Raises:
+        ConfigError: no such file or context, or the entry is not usable.
+        AccessError: the credential plugin failed.
+    """
+    clock = clock or SystemClock()
+    access = load_access(kubeconfig, context)
+    return KubeCluster(name or access.caller.context, Http(access, clock), clock)
+
+
+class KubeCluster:
+    """One cluster behind an API server; see `ports.Cluster` for what each method promises."""
+
+    def __init__(self, name: str, http: Http, clock: Clock) -> None:
+        self._name = name
+        self._http = http
+        self._clock = clock
+        self._catalogue = Catalogue(http, clock)
+
+    @property
+    def name(self) -> str:
+        """Name of the cluster within the mesh."""
+        return self._name
+
+    @property
+    def server(self) -> str:
+        """Address of the API server."""
+        return self._http.server
+
+    def close(self) -> None:
+        """Close idle connections."""
+        self._http.close()
+
+    def version(self) -> str:
+        """The API server's version."""
+        return str(self._ask("GET", "/version", "read the version")["gitVersion"])
+
+    def kinds(self) -> tuple[Kind, ...]:
+        """Every kind served, at its preferred version."""
+        return self._catalogue.kinds()
+
+    def get(self, ref: Ref) -> Object | None:
+        """The object, or None."""
+        kind = self._catalogue.find(ref.api_version, ref.kind)
+        if kind is None:
+            return None
+        reply = self._http.call("GET", path_of(kind, ref.namespace, ref.name))
+        return None if reply.code == 404 else Object(expect(reply, f"read {ref}", self._http.caller))
+
+    def list(
+        self, api_version: str, kind: str, *, namespace: str = "", labels: str = "", fields: str = ""
+    ) -> tuple[Object, ...]:
+        """Objects of a kind in one namespace or in all."""
+        known = self._catalogue.find(api_version, kind)
+        if known is None:
+            return ()
+        query = [("labelSelector", labels)] * bool(labels) + [("fieldSelector", fields)] * bool(fields)
+        items = self._items(known, namespace, query)
+        return tuple(Object({**item, "apiVersion": api_version, "kind": kind}) for item in items)
+
+    def names(self, kind: Kind) -> tuple[Ref, ...]:
+        """Names of all objects of a kind."""
+        items = self._items(kind, "", [], accept=_METADATA)
+        metas = [item["metadata"] for item in items]
+        return tuple(
+            Ref(kind.api_version, kind.kind, each.get("namespace", ""), each["name"]) for each in metas
+        )
+
+    def apply(self, obj: Object, *, take_over: bool = False, dry_run: bool = False) -> Object:
+        """Server-side apply as field manager `meshctl`."""
+        ref = obj.ref
+        query = [("fieldManager", MANAGER), ("force", "true" if take_over else "false")]
+        query += [("dryRun", "All")] * dry_run
+        path = path_of(self._catalogue.require(ref), ref.namespace, ref.name)
+        reply = self._http.call(
+            "PATCH", path, query=query, body=obj.content, content="application/apply-patch+yaml"
+        )
+        return Object(expect(reply, f"apply {ref}", self._http.caller))
+
+    def patch(self, ref: Ref, patch: Mapping[str, Any]) -> Object | None:
+        """JSON merge patch."""
+        kind = self._catalogue.find(ref.api_version, ref.kind)
+        if kind is None:
+            return None
+        path = path_of(kind, ref.namespace, ref.name)
+        reply = self._http.call(
+            "PATCH",
+            path,
+            query=[("fieldManager", MANAGER)],
+            body=patch,
+            content="application/merge-patch+json",
+        )
+        return None if reply.code == 404 else Object(expect(reply, f"change {ref}", self._http.caller))
+
+    def create(self, obj: Object) -> Object:
+        """Create."""
+        path = path_of(self._catalogue.require(obj.ref), obj.ref.namespace)
+        query = [("fieldManager", MANAGER)]
+        return Object(self._ask("POST", path, f"create {obj.ref}", query=query, body=obj.content))
+
+    def replace(self, obj: Object) -> Object:
+        """Update with the resourceVersion in `obj`."""
+        path = path_of(self._catalogue.require(obj.ref), obj.ref.namespace, obj.ref.name)
+        query = [("fieldManager", MANAGER)]
+        return Object(self._ask("PUT", path, f"replace {obj.ref}", query=query, body=obj.content))
+
+    def delete(self, ref: Ref, *, foreground: bool = False) -> bool:
+        """Ask for removal."""
+        kind = self._catalogue.find(ref.api_version, ref.kind)
+        if kind is None:
+            return False
+        options = {"propagationPolicy": "Foreground" if foreground else "Background"}
+        path = path_of(kind, ref.namespace, ref.name)
+        reply = self._http.call("DELETE", path, body=options)
+        if reply.code == 404:
+            return False
+        expect(reply, f"delete {ref}", self._http.caller)
+        return True
+
+    def watch(
+        self, api_version: str, kind: str, *, namespace: str = "", name: str = "", seconds: float = 300.0
+    ) -> Watch:
+        """Watch a kind, beginning with what exists."""
+        known = self._catalogue.find(api_version, kind)
+        path = None if known is None else path_of(known, namespace)
+        selector = [("fieldSelector", f"metadata.name={name}")] if name else []
+        return KubeWatch(self._http, self._clock, path, (api_version, kind), selector, seconds)
+
+    def token(self, namespace: str, account: str, *, audiences: Sequence[str], seconds: int) -> str:
+        """A short-lived token of a service account."""
+        body = {
+            "apiVersion": "authentication.k8s.io/v1",
+            "kind": "TokenRequest",
+            "spec": {"audiences": [*audiences], "expirationSeconds": seconds},
+        }
+        path = f"/api/v1/namespaces/{namespace}/serviceaccounts/{account}/token"
+        doing = f"ask for a token of ServiceAccount {namespace}/{account}"
+        return str(self._ask("POST", path, doing, body=body)["status"]["token"])
+
+    def allowed(self, verb: str, group: str, resource: str, namespace: str = "") -> bool:
+        """Whether we may do `verb` on `resource`."""
+        attributes = {"verb": verb, "group": group, "resource": resource, "namespace": namespace}
+        body = {
+            "apiVersion": "authorization.k8s.io/v1",
+            "kind": "SelfSubjectAccessReview",
+            "spec": {"resourceAttributes": attributes},
+        }
+        path = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
+        return bool(self._ask("POST", path, "ask for our own rights", body=body)["status"].get("allowed"))
+
+    def logs(self, namespace: str, pod: str, container: str, *, lines: int = 20) -> str:
+        """The last lines a container wrote; of its earlier run when this one wrote nothing yet."""
+        path = f"/api/v1/namespaces/{namespace}/pods/{pod}/log"
+        query = [("container", container), ("tailLines", str(lines))]
+        for previous in ("false", "true"):
+            reply = self._http.call("GET", path, query=[*query, ("previous", previous)], accept="*/*")
+            if reply.code < 400 and reply.body:
+                return _text(reply)
+            if reply.code in (401, 403):
+                raise refusal(reply, f"read the log of Pod {namespace}/{pod}", self._http.caller)
+        return ""
+
+    def forward(self, namespace: str, pod: str, port: int) -> AbstractContextManager[tuple[str, int]]:
+        """A loopback `(host, port)` that leads to a pod's port while the context is open."""
+        return forward(self._http, namespace, pod, port)
+
+    def _ask(self, method: str, path: str, doing: str, **parts: Any) -> Any:
+        return expect(self._http.call(method, path, **parts), doing, self._http.caller)
+
+    def _items(
+        self, kind: Kind, namespace: str, query: Sequence[tuple[str, str]], **parts: Any
+    ) -> Sequence[dict[str, Any]]:
+        """All pages of a collection; none when the kind is not served any more."""
+        path = path_of(kind, namespace)
+        items: tuple[dict[str, Any], ...] = ()
+        after = ""
+        while True:
+            page = [*query, ("limit", _PAGE)] + [("continue", after)] * bool(after)
+            reply = self._http.call("GET", path, query=page, **parts)
+            if reply.code == 404 or (reply.code == 405 and not items):
+                return items
+            if reply.code == 410:  # the list grew too old between pages: begin again
+                items, after = (), ""
+                continue
+            body = expect(reply, f"list {kind.plural}", self._http.caller)
+            items = (*items, *(body.get("items") or ()))
+            after = (body.get("metadata") or {}).get("continue", "")
+            if not after:
+                return items
+
+
+def _text(reply: Reply) -> str:
+    if isinstance(reply.body, str):
+        return reply.body
+    import json
+
+    return json.dumps(reply.body)  # a log whose only line is JSON was parsed on the way

@@ -1,0 +1,224 @@
+"""JSON over HTTPS to one API server: pooled connections, time limits, bounded retries."""
+
+from __future__ import annotations
+
+import json
+import random
+import ssl
+import threading
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
+
+from meshctl.adapters.kube_errors import Caller, Reply, refusal
+from meshctl.errors import AccessError, UnreachableError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from meshctl.adapters.kube_config import Access
+    from meshctl.ports import Clock
+
+JSON = "application/json"
+CONNECTIONS = 32
+"""Connections kept for reuse; more are opened when more threads ask at once."""
+
+_CONNECT = 10.0
+_READ = 60.0
+_FIRST_PATIENCE = 2.0
+_PATIENCE = 30.0
+_IDEMPOTENT = frozenset({"GET", "PUT", "PATCH", "DELETE"})
+_BUSY = frozenset({429, 502, 503, 504})
+
+
+class Http:
+    """Sends requests to one API server; safe for several threads.
+
+    A server that never answered is given up after some two seconds, so that a wrong address is told
+    at once; one that did answer is waited for some thirty, as it may be restarting.
+    """
+
+    def __init__(self, access: Access, clock: Clock) -> None:
+        self.caller: Caller = access.caller
+        self.server: str = access.configuration.host
+        self.configuration = access.configuration
+        self._clock = clock
+        self._answered = False
+        self._lock = threading.Lock()
+        self._pool = _pool(access.configuration)
+
+    def call(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Sequence[tuple[str, str]] = (),
+        body: Any = None,
+        content: str = JSON,
+        accept: str = JSON,
+    ) -> Reply:
+        """Send a request and give the answer, whatever its status code.
+
+        Raises:
+            UnreachableError: no answer within the time limits, after retries where those are safe.
+            AccessError: the server's or our certificate is not accepted.
+        """
+        data = None if body is None else json.dumps(body, separators=(",", ":")).encode()
+        headers = {**self.authorization(), "Accept": accept}
+        if data is not None:
+            headers["Content-Type"] = content
+        url = self.url(path, query)
+        give_up = self._clock.monotonic() + (_PATIENCE if self._answered else _FIRST_PATIENCE)
+        pause = 0.1
+        while True:
+            outcome = self._once(method, url, headers, data)
+            if isinstance(outcome, Reply) and not _transient(method, outcome):
+                return outcome
+            wait = max(pause * random.uniform(0.8, 1.2), _retry_after(outcome))  # noqa: S311 - spreads load
+            if self._clock.monotonic() + wait > give_up or not _repeatable(method, outcome):
+                return self._last(outcome)
+            self._clock.sleep(wait)
+            pause = min(pause * 2, 2.0)
+
+    def stream(self, path: str, query: Sequence[tuple[str, str]], *, silence: float) -> Any:
+        """Open a streaming GET; gives urllib3's response, which the caller closes.
+
+        `silence` is how many seconds without a byte end the stream with an error.
+        """
+        from urllib3 import Timeout
+        from urllib3.exceptions import HTTPError
+
+        headers = {**self.authorization(), "Accept": JSON}
+        timeout = Timeout(connect=_CONNECT, read=silence)
+        try:
+            return self._pool.request(
+                "GET",
+                self.url(path, query),
+                headers=headers,
+                preload_content=False,
+                retries=False,
+                timeout=timeout,
+            )
+        except HTTPError as error:
+            raise self._no_answer(error) from error
+
+    def authorization(self) -> dict[str, str]:
+        """Headers that say who we are; refreshes a credential that has run out."""
+        with self._lock:  # the package's refresh is not safe for several threads
+            settings = self.configuration.auth_settings().values()
+            return {each["key"]: each["value"] for each in settings if each.get("value")}
+
+    def url(self, path: str, query: Sequence[tuple[str, str]] = ()) -> str:
+        """Full address of `path` with `query`."""
+        return f"{self.server}{path}?{urlencode(query)}" if query else f"{self.server}{path}"
+
+    def close(self) -> None:
+        """Close idle connections."""
+        self._pool.clear()
+
+    def _once(
+        self, method: str, url: str, headers: Mapping[str, str], data: bytes | None
+    ) -> Reply | Exception:
+        from urllib3 import Timeout
+        from urllib3.exceptions import HTTPError
+
+        timeout = Timeout(connect=_CONNECT, read=_READ)
+        try:
+            answer = self._pool.request(
+                method, url, headers=headers, body=data, retries=False, timeout=timeout
+            )
+        except HTTPError as error:
+            return error
+        self._answered = True
+        return Reply(answer.status, _parsed(answer.data), answer.headers)
+
+    def _last(self, outcome: Reply | Exception) -> Reply:
+        if isinstance(outcome, Reply):
+            return outcome
+        raise self._no_answer(outcome) from outcome
+
+    def _no_answer(self, error: Exception) -> UnreachableError | AccessError:
+        words = str(error)
+        if _certificate_fault(error):
+            return AccessError(
+                "certificate-not-trusted",
+                f"context {self.caller.context!r} does not trust the certificate of {self.server}",
+                hint="the cluster may have been made anew; get its kubeconfig again",
+                details=(words,),
+            )
+        return UnreachableError(
+            "cluster-unreachable",
+            f"{self.server} does not answer",
+            hint="is the cluster running, and is the address in the kubeconfig right?",
+            details=(words,),
+        )
+
+
+def expect(reply: Reply, doing: str, caller: Caller) -> Any:
+    """The body of a success; otherwise raises what the refusal means."""
+    if reply.code >= 400:
+        raise refusal(reply, doing, caller)
+    return reply.body
+
+
+def _pool(configuration: Any) -> Any:
+    """The package's connection pool (it knows proxies), with one TLS context for all connections."""
+    from kubernetes.client.rest import RESTClientObject
+
+    configuration.connection_pool_maxsize = CONNECTIONS
+    pool = RESTClientObject(configuration).pool_manager
+    if configuration.host.startswith("https"):
+        settings = pool.connection_pool_kw
+        for key in ("cert_reqs", "ca_certs", "ca_cert_data", "cert_file", "key_file"):
+            settings.pop(key, None)
+        settings["ssl_context"] = _tls(configuration)
+    return pool
+
+
+def _tls(configuration: Any) -> ssl.SSLContext:
+    context = ssl.create_default_context(cafile=configuration.ssl_ca_cert)
+    if configuration.cert_file:
+        context.load_cert_chain(configuration.cert_file, configuration.key_file)
+    if not configuration.verify_ssl:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+def _parsed(data: bytes) -> Any:
+    try:
+        return json.loads(data) if data else None
+    except ValueError:
+        return data.decode(errors="replace")
+
+
+def _transient(method: str, reply: Reply) -> bool:
+    if reply.code in _BUSY:
+        return True
+    # etcd changing its leader; a write may have been done all the same
+    return reply.code == 500 and method in _IDEMPOTENT and "etcdserver:" in reply.message
+
+
+def _repeatable(method: str, outcome: Reply | Exception) -> bool:
+    """Whether sending again cannot do the work twice, and may help."""
+    from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
+
+    if isinstance(outcome, Reply):
+        return method in _IDEMPOTENT or outcome.code == 429
+    if _certificate_fault(outcome):
+        return False
+    if isinstance(outcome, NewConnectionError):
+        return True  # refused, so nothing was sent
+    if isinstance(outcome, ConnectTimeoutError):
+        return False  # ten seconds of silence say enough
+    return method in _IDEMPOTENT
+
+
+def _certificate_fault(error: Exception) -> bool:
+    return "CERTIFICATE_VERIFY_FAILED" in str(error) or "alert" in str(error)
+
+
+def _retry_after(outcome: Reply | Exception) -> float:
+    if not isinstance(outcome, Reply):
+        return 0.0
+    value = outcome.headers.get("Retry-After", "")
+    return float(value) if value.isdigit() else 0.0

@@ -1,0 +1,142 @@
+"""Release records as bytes and back: canonical JSON, compressed. Pure."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from typing import TYPE_CHECKING, Any
+
+from meshctl.errors import UnsupportedError
+from meshctl.model.manifest import Manifest, Part
+from meshctl.model.objects import Object, Ref
+from meshctl.model.release import Release, Status
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+FORMAT = 1
+"""Version of the record's form; a reader refuses a newer one than it knows."""
+
+
+def encode(release: Release) -> bytes:
+    """The record as compressed canonical JSON: the same release gives the same bytes."""
+    text = json.dumps(to_json(release), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return gzip.compress(text.encode(), 9, mtime=0)
+
+
+def decode(data: bytes, name: str) -> Release:
+    """The release in `data`.
+
+    Args:
+        data: what `encode` gave.
+        name: name of the record, for messages.
+
+    Raises:
+        UnsupportedError: the record is damaged, or of a format that this version does not know.
+    """
+    try:
+        content = json.loads(gzip.decompress(data))
+        form = content["format"]
+    except (OSError, EOFError, ValueError, KeyError, TypeError) as error:
+        raise _unreadable(name, str(error)) from error
+    if form != FORMAT:
+        raise UnsupportedError(
+            "release-format",
+            f"release record {name!r} has format {form!r}; this meshctl knows {FORMAT}",
+            hint="use the version of meshctl that wrote it, or a newer one",
+        )
+    try:
+        return from_json(content)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise _unreadable(name, f"{type(error).__name__}: {error}") from error
+
+
+def to_json(release: Release) -> dict[str, Any]:
+    """The release as JSON data."""
+    return {
+        "format": FORMAT,
+        "mesh": release.mesh,
+        "cluster": release.cluster,
+        "generation": release.generation,
+        "status": str(release.status),
+        "version": release.version,
+        "revision": release.revision,
+        "profile": release.profile,
+        "namespace": release.namespace,
+        "created": release.created,
+        "parts": [_part_to_json(part) for part in release.manifest.parts],
+        "warnings": list(release.manifest.warnings),
+        "values": release.values,
+        "inventory": _refs_to_json(release.inventory),
+        "labelled": [[name, [list(label) for label in labels]] for name, labels in release.labelled],
+    }
+
+
+def from_json(content: Mapping[str, Any]) -> Release:
+    """The release in JSON data; whatever is wrong with it raises as Python does."""
+    return Release(
+        mesh=content["mesh"],
+        cluster=content["cluster"],
+        generation=int(content["generation"]),
+        status=Status(content["status"]),
+        version=content["version"],
+        revision=content["revision"],
+        profile=content["profile"],
+        namespace=content["namespace"],
+        created=content["created"],
+        manifest=Manifest(tuple(map(_part_from_json, content["parts"])), tuple(content["warnings"])),
+        values=content["values"],
+        inventory=_refs_from_json(content["inventory"]),
+        labelled=tuple(
+            (name, tuple((key, value) for key, value in labels)) for name, labels in content["labelled"]
+        ),
+    )
+
+
+def _part_to_json(part: Part) -> dict[str, Any]:
+    return {
+        "name": part.name,
+        "component": part.component,
+        "needs": list(part.needs),
+        "objects": [obj.content for obj in part.objects],
+        "ready": _refs_to_json(part.ready),
+        "yields": [list(each) for each in part.yields],
+    }
+
+
+def _part_from_json(content: Mapping[str, Any]) -> Part:
+    return Part(
+        name=content["name"],
+        component=content["component"],
+        needs=tuple(content["needs"]),
+        objects=tuple(Object(each) for each in content["objects"]),
+        ready=_refs_from_json(content["ready"]),
+        yields=tuple((kind, path) for kind, path in content["yields"]),
+    )
+
+
+def _refs_to_json(refs: Iterable[Ref]) -> list[list[Any]]:
+    """Runs of names that share version, kind and namespace: an inventory has tens of thousands."""
+    runs: list[list[Any]] = []
+    for ref in refs:
+        head = [ref.api_version, ref.kind, ref.namespace]
+        if runs and runs[-1][:3] == head:
+            runs[-1][3].append(ref.name)
+        else:
+            runs.append([*head, [ref.name]])
+    return runs
+
+
+def _refs_from_json(runs: Iterable[Any]) -> tuple[Ref, ...]:
+    return tuple(
+        Ref(version, kind, namespace, name) for version, kind, namespace, names in runs for name in names
+    )
+
+
+def _unreadable(name: str, words: str) -> UnsupportedError:
+    return UnsupportedError(
+        "release-unreadable",
+        f"release record {name!r} cannot be read",
+        hint="restore that Secret from a backup, or delete it if the mesh is gone",
+        details=(words,),
+    )

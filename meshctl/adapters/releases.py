@@ -1,0 +1,143 @@
+"""Release records as Secrets of the cluster they tell of; see `ports.Releases`.
+
+They live in `kube-system`, because a record must outlive the mesh's own namespace while that is
+being removed: it is what a killed uninstall continues from.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from meshctl.adapters.lease import Lease
+from meshctl.adapters.release_codec import decode, encode
+from meshctl.errors import ConfigError, UnsupportedError
+from meshctl.model.objects import Object, Ref
+from meshctl.model.release import Status
+
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
+    from meshctl.model.release import Release
+    from meshctl.ports import Clock, Cluster
+
+NAMESPACE = "kube-system"
+TYPE = "meshctl.dev/release"
+KEPT = 10
+"""Records kept of one mesh; older ones that were superseded are taken away."""
+
+_MESH, _STATUS, _GENERATION = "meshctl.dev/mesh", "meshctl.dev/status", "meshctl.dev/generation"
+_LARGEST = 1024 * 1024  # what the API server takes in one Secret
+_NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,51}[a-z0-9])?")
+
+
+@dataclass(frozen=True)
+class ClusterReleases:
+    """Records and lock of one cluster.
+
+    Attributes:
+        cluster: where they are kept.
+        clock: gives the times in the lock.
+        lock_seconds: after how long without a sign of life others may take the lock.
+    """
+
+    cluster: Cluster
+    clock: Clock
+    lock_seconds: float = 15.0
+
+    def of(self, mesh: str) -> tuple[Release, ...]:
+        """Records of a mesh, oldest first."""
+        secrets = self.cluster.list("v1", "Secret", namespace=NAMESPACE, labels=f"{_MESH}={_checked(mesh)}")
+        found = [_release(each) for each in secrets if each.at("type") == TYPE]
+        return tuple(sorted(found, key=lambda each: each.generation))
+
+    def meshes(self) -> tuple[str, ...]:
+        """Names of the meshes that have a record here, sorted."""
+        secrets = self.cluster.list("v1", "Secret", namespace=NAMESPACE, labels=f"{_MESH},{_GENERATION}")
+        return tuple(sorted({each.labels[_MESH] for each in secrets if each.at("type") == TYPE}))
+
+    def write(self, release: Release) -> None:
+        """Create or replace the record of this generation.
+
+        A deployed release supersedes the earlier ones; of those, the last ten records are kept.
+
+        Raises:
+            ConfigError: the record is larger than a Secret may be.
+        """
+        self.cluster.apply(_secret(release), take_over=True)
+        if release.status is Status.DEPLOYED:
+            self._supersede(release)
+
+    def forget(self, release: Release) -> None:
+        """Take one record away."""
+        self.cluster.delete(_ref(release.mesh, release.generation))
+
+    def lock(self, mesh: str) -> AbstractContextManager[None]:
+        """Hold the mesh's lease until the context closes."""
+        name = f"meshctl-{_checked(mesh)}"
+        return Lease(self.cluster, self.clock, NAMESPACE, name, self.lock_seconds).held()
+
+    def _supersede(self, release: Release) -> None:
+        secrets = self.cluster.list(
+            "v1", "Secret", namespace=NAMESPACE, labels=f"{_MESH}={release.mesh},{_GENERATION}"
+        )
+        for each in secrets:
+            generation = int(each.labels[_GENERATION])
+            if each.at("type") != TYPE or generation >= release.generation:
+                continue
+            if generation <= release.generation - KEPT:
+                self.cluster.delete(each.ref)
+            elif each.labels.get(_STATUS) != Status.SUPERSEDED:
+                self.cluster.patch(each.ref, {"metadata": {"labels": {_STATUS: str(Status.SUPERSEDED)}}})
+
+
+def _checked(mesh: str) -> str:
+    if not _NAME.fullmatch(mesh):
+        raise ConfigError(
+            "mesh-name-invalid",
+            f"{mesh!r} cannot be the name of a mesh",
+            hint="use up to 53 lower-case letters, digits and hyphens, with a letter or digit at either end",
+        )
+    return mesh
+
+
+def _ref(mesh: str, generation: int) -> Ref:
+    return Ref("v1", "Secret", NAMESPACE, f"meshctl.{_checked(mesh)}.v{generation}")
+
+
+def _secret(release: Release) -> Object:
+    # The status is told by the label alone, so that superseding a record does not send it again.
+    ref, data = _ref(release.mesh, release.generation), encode(replace(release, status=Status.PENDING))
+    if len(data) > _LARGEST:
+        raise ConfigError(
+            "release-too-large",
+            f"the record of mesh {release.mesh!r} takes {len(data)} bytes; a Secret may have {_LARGEST}",
+            hint="make the values smaller, or split the mesh's gateways over several meshes",
+        )
+    labels = {_MESH: release.mesh, _STATUS: str(release.status), _GENERATION: str(release.generation)}
+    return Object(
+        {
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "metadata": {"name": ref.name, "namespace": ref.namespace, "labels": labels},
+            "type": TYPE,
+            "data": {"release": base64.b64encode(data).decode()},
+        }
+    )
+
+
+def _release(secret: Object) -> Release:
+    try:
+        data = base64.b64decode(secret.at("data.release", ""), validate=True)
+        status = Status(secret.labels.get(_STATUS, ""))
+    except (binascii.Error, ValueError) as error:
+        raise UnsupportedError(
+            "release-unreadable",
+            f"release record {secret.ref.name!r} cannot be read",
+            hint="restore that Secret from a backup, or delete it if the mesh is gone",
+            details=(str(error),),
+        ) from error
+    return replace(decode(data, secret.ref.name), status=status)

@@ -1,0 +1,194 @@
+"""A plan as a person reads it, and as a program does."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Any, assert_never
+
+from meshctl.model.plan import Apply, Await, Condition, Delete, Record, Save, Unlabel
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from meshctl.actions.uninstall import Leave
+    from meshctl.model.plan import Change, Plan, Step
+    from meshctl.stages.residue import Attached, Remainder
+
+MOST_CHANGES = 12
+"""Leaves shown of one object; JSON has them all."""
+
+
+def plan_text(plan: Plan) -> str:
+    """The plan by part: `+` new, `~` changed with each leaf, `-` removed, then the counts."""
+    if plan.is_empty:
+        return "nothing to do: the cluster is as asked"
+    lines: list[str] = []
+    part = None
+    for step in plan.steps:
+        found = _lines(step)
+        if not found:
+            continue
+        if step_part(step) != part:
+            part = step_part(step)
+            lines.append(part)
+        lines += [f"  {line}" for line in found]
+    return "\n".join([*lines, *(f"! {warning}" for warning in plan.warnings), "", counted(plan)])
+
+
+def counted(plan: Plan) -> str:
+    """`39 to create, 2 to change, 1 to remove`, what does not happen left out."""
+    counts = Counter(word for step in plan.steps if (word := _word(step)))
+    order = ("create", "change", "remove", "relabel", "save")
+    return (
+        ", ".join(f"{counts[word]} to {word}" for word in order if counts[word]) or "only records to settle"
+    )
+
+
+def plan_data(plan: Plan) -> dict[str, Any]:
+    """The plan for a program; described in docs/reference/json.md."""
+    return {
+        "cluster": plan.cluster,
+        "empty": plan.is_empty,
+        "phases": [
+            {"title": phase.title, "steps": [_data(step) for step in phase.steps]} for phase in plan.phases
+        ],
+        "warnings": list(plan.warnings),
+    }
+
+
+def step_part(step: Step) -> str:
+    """The component a step belongs to; records belong to the release."""
+    return "release" if isinstance(step, Record) else step.part
+
+
+def _word(step: Step) -> str:
+    match step:
+        case Apply(live=None):
+            return "create"
+        case Apply():
+            return "change"
+        case Delete():
+            return "remove"
+        case Unlabel():
+            return "relabel"
+        case Save():
+            return "save"
+        case Await() | Record():
+            return ""
+    assert_never(step)
+
+
+def _lines(step: Step) -> list[str]:
+    match step:
+        case Apply(live=None):
+            return [f"+ {step.ref}"]
+        case Apply():
+            shown = [f"    {_change(change)}" for change in step.changes[:MOST_CHANGES]]
+            if len(step.changes) > MOST_CHANGES:
+                shown.append(f"    and {len(step.changes) - MOST_CHANGES} more (-o json shows all)")
+            return [f"~ {step.ref}", *shown]
+        case Delete():
+            return [f"- {step.ref}{f'  ({step.why})' if step.why else ''}"]
+        case Unlabel():
+            return [f"~ {step.ref}: labels {', '.join(name for name, _ in step.labels)} put back"]
+        case Save():
+            return [f"> {len(step.refs)} objects saved to {step.file}"]
+        case Await() | Record():
+            return []
+    assert_never(step)
+
+
+def _change(change: Change) -> str:
+    owner = f"  (held by {change.owner})" if change.owner else ""
+    if change.seen is None:
+        return f"{change.path}: + {_short(change.wanted)}{owner}"
+    if change.wanted is None:
+        return f"{change.path}: - {_short(change.seen)}{owner}"
+    return f"{change.path}: {_short(change.seen)} → {_short(change.wanted)}{owner}"
+
+
+def _short(value: Any) -> str:
+    text = value if isinstance(value, str) else repr(value)
+    text = text.replace("\n", "⏎")
+    return text if len(text) <= 60 else f"{text[:57]}…"
+
+
+def _data(step: Step) -> dict[str, Any]:
+    match step:
+        case Apply():
+            changes = [
+                {"path": c.path, "seen": c.seen, "wanted": c.wanted, "owner": c.owner} for c in step.changes
+            ]
+            return {"do": _word(step), "part": step.part, **_named(step), "changes": changes}
+        case Delete():
+            return {"do": "remove", "part": step.part, **_named(step), "why": step.why}
+        case Unlabel():
+            return {
+                "do": "relabel",
+                "part": step.part,
+                **_named(step),
+                "labels": dict(step.labels),
+                "why": step.why,
+            }
+        case Save():
+            return {
+                "do": "save",
+                "part": step.part,
+                "file": step.file,
+                "objects": [str(ref) for ref in step.refs],
+            }
+        case Await(condition=Condition() as condition):
+            return {
+                "do": "await",
+                "part": step.part,
+                **_named(step),
+                "condition": str(condition),
+                "seconds": step.seconds,
+            }
+        case Record():
+            word = "forget" if step.forget else "record"
+            return {"do": word, "release": step.release.generation, "status": str(step.release.status)}
+    assert_never(step)
+
+
+def _named(step: Apply | Delete | Unlabel | Await) -> dict[str, str]:
+    ref = step.ref
+    return {"apiVersion": ref.api_version, "kind": ref.kind, "namespace": ref.namespace, "name": ref.name}
+
+
+MOST_PODS = 10
+"""Pods named one by one; JSON has them all."""
+
+
+def attached_text(pods: Sequence[Attached]) -> str:
+    """Whose proxies lose their control plane."""
+    lines = [
+        f"! {len(pods)} running pods lose their control plane; restart them afterwards to drop the proxy:"
+    ]
+    lines += [f"    {each.pod.place}" for each in pods[:MOST_PODS]]
+    if len(pods) > MOST_PODS:
+        lines.append(f"    and {len(pods) - MOST_PODS} more")
+    return "\n".join(lines)
+
+
+def left_text(left: Sequence[Remainder]) -> str:
+    """The verdict: nothing, or each thing with the reason why it is there."""
+    if not left:
+        return "nothing of the mesh is left"
+    missed = sum(not each.meant for each in left)
+    verdict = (
+        f"{missed} objects of the mesh are left"
+        if missed
+        else "nothing of the mesh is left, but what was to stay"
+    )
+    return "\n".join([verdict, *(f"  {'.' if each.meant else 'x'} {each.ref}: {each.why}" for each in left)])
+
+
+def removal_data(leave: Leave, left: Sequence[Remainder]) -> dict[str, Any]:
+    """A removal for a program; described in docs/reference/json.md."""
+    return {
+        "plan": plan_data(leave.plan),
+        "attached": [{"pod": each.pod.place, "revision": each.revision} for each in leave.attached],
+        "left": [{"object": str(each.ref), "why": each.why, "meant": each.meant} for each in left],
+        "clean": all(each.meant for each in left),
+    }

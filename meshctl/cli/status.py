@@ -1,0 +1,84 @@
+"""`status`, `history` and `proxy-status`: questions that change nothing."""
+
+from __future__ import annotations
+
+import click
+
+from meshctl.cli.app import App, command
+from meshctl.cli.mesh import seconds
+
+FINDINGS = 3
+"""Exit code when something was found that should not be."""
+
+
+@click.command()
+@command(cluster=True)
+def status(app: App) -> int:
+    """What is installed, by whom, whether it is ready, and for how long its certificates last.
+
+    It works for meshes of istioctl and Helm too, and while istiod does not. Exit code 3 when
+    something is wrong.
+
+    \b
+    Examples:
+      meshctl status
+      meshctl status -o json
+    """
+    from meshctl.actions.status import status as ask
+    from meshctl.cli.tables import mesh_text
+    from meshctl.stages.status_data import mesh_status_data
+
+    answer = ask(app.target.world(), istio_namespace=app.target.istio_namespace)
+    app.report.result(mesh_status_data(answer), mesh_text(answer))
+    return 0 if answer.is_sound else FINDINGS
+
+
+@click.command()
+@click.option("--mesh", default="mesh", show_default=True, metavar="NAME", help="Name of the mesh.")
+@command(cluster=True)
+def history(app: App, mesh: str) -> None:
+    """Every generation of the mesh that this cluster has a record of.
+
+    \b
+    Examples:
+      meshctl history
+    """
+    from meshctl.cli.tables import history_text
+    from meshctl.stages.status_data import release_data
+
+    records = tuple(each for one in app.target.world().releases.values() for each in one.of(mesh))
+    app.report.result([release_data(each) for each in records], history_text(records))
+
+
+@click.command("proxy-status")
+@click.argument("workload", required=False, default="")
+@click.option("-r", "--revision", default="", metavar="NAME", help="Only proxies of this control-plane revision.")
+@click.option("--timeout", default="10s", show_default=True, metavar="DURATION", callback=lambda _c, _o, value: seconds(value), help="How long each istiod may take.")
+@command(cluster=True)
+def proxy_status(app: App, workload: str, revision: str, timeout: float) -> int:
+    """What every proxy has acknowledged, of all istiods at once.
+
+    An istiod that is dead or frozen is named, and the others' answers are shown all the same. Pods
+    that have a sidecar and are not connected are named too. Exit code 3 when a proxy is behind,
+    missing, or the answer is not whole.
+
+    \b
+    Examples:
+      meshctl proxy-status
+      meshctl proxy-status deployment/web.shop
+      meshctl proxy-status -n shop -o json
+    """
+    from meshctl.actions.proxies import proxy_status as ask
+    from meshctl.cli.tables import proxies_text
+    from meshctl.stages.status_data import proxy_status_data
+
+    answer = ask(
+        app.target.world(),
+        istio_namespace=app.target.istio_namespace,
+        namespace=app.target.namespace,
+        revision=revision,
+        workload=workload,
+        seconds=timeout,
+    )
+    app.report.result(proxy_status_data(answer), proxies_text(answer))
+    return 0 if answer.is_synced and not answer.is_partial else FINDINGS

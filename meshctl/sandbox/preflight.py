@@ -1,0 +1,137 @@
+"""What is checked before anything is made: whether this machine can, and what keeps it from it."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+from pathlib import Path
+
+from meshctl.errors import ConflictError, FailedError, MeshctlError, UnsupportedError, Where
+from meshctl.sandbox import cgroups, network
+from meshctl.sandbox.names import Layout
+from meshctl.sandbox.process import run
+from meshctl.sandbox.settings import Settings
+
+GIB = 2**30
+
+# Measured: Go's module and build caches 7 GiB, programs 1, root file systems 0.6, images 1.6.
+_COLD = 12 * GIB
+_COLD_LIGHT = 9 * GIB
+_EACH_CLUSTER = 1 * GIB
+_EACH_HOST = GIB // 4
+
+
+def check_machine() -> None:
+    """Refuse a machine for which nothing here is built.
+
+    Raises:
+        UnsupportedError: not Linux on x86-64.
+    """
+    system, machine = platform.system(), platform.machine()
+    if system != "Linux" or machine != "x86_64":
+        raise UnsupportedError(
+            "sandbox-platform",
+            f"the sandbox runs on Linux on x86_64, and this is {system} on {machine}",
+            hint="use a Linux machine, or point meshctl at a cluster you have with --context",
+        )
+
+
+def why_not_full() -> str:
+    """Why this machine and user cannot run pods and hosts; empty when they can."""
+    if os.geteuid() != 0:
+        return "not root"
+    try:
+        run(["unshare", "--net", "--mount", "true"])
+    except MeshctlError as error:
+        return "no right to make namespaces" + "".join(f" ({line})" for line in error.details[-1:])
+    if missing := cgroups.missing_controllers():
+        return f"control groups lack {', '.join(missing)}"
+    read_only = [root for root in cgroups.hierarchies() if not os.access(root, os.W_OK)]
+    if read_only:
+        return f"{read_only[0]} is read-only"
+    if "overlay" not in Path("/proc/filesystems").read_text().split():
+        return "the kernel has no overlayfs"
+    return ""
+
+
+def is_light(settings: Settings, reason: str) -> bool:
+    """Whether to run in light mode, given why full mode is not possible (empty: it is).
+
+    Raises:
+        UnsupportedError: full mode, or hosts, were asked for and are not possible.
+    """
+    if settings.light is True:
+        _refuse_hosts(settings, "light mode runs none")
+        return True
+    if not reason:
+        return False
+    if settings.light is False:
+        raise UnsupportedError(
+            "sandbox-full-impossible",
+            f"a full sandbox is not possible here: {reason}",
+            hint="run as root on a machine with namespaces and control groups, or use --light",
+        )
+    _refuse_hosts(settings, reason)
+    return True
+
+
+def check_disk(settings: Settings, folders: tuple[Path, ...], *, cold: bool, light: bool) -> None:
+    """Refuse when the disk is too full.
+
+    Args:
+        settings: what is to run.
+        folders: cache and state; they need not exist yet.
+        cold: programs must be built first.
+        light: in light mode.
+
+    Raises:
+        FailedError: less is free than is needed.
+    """
+    need = settings.clusters * _EACH_CLUSTER + settings.hosts * _EACH_HOST
+    if cold:
+        need += _COLD_LIGHT if light else _COLD
+    for folder in folders:
+        free = shutil.disk_usage(_existing(folder)).free
+        if free < need:
+            raise FailedError(
+                "disk-full",
+                f"the sandbox needs {need / GIB:.1f} GiB, and {str(folder)!r} has {free / GIB:.1f} free",
+                hint="free some room, or set MESHCTL_CACHE and MESHCTL_STATE to a larger disk",
+            )
+
+
+def check_names(layout: Layout, settings: Settings) -> None:
+    """Refuse names that somebody else uses on this machine.
+
+    Raises:
+        ConflictError: a network namespace or a control group of that name exists.
+    """
+    wanted = [cluster.netns for cluster in layout.clusters(settings.clusters)]
+    wanted += [host.netns for host in layout.hosts(settings.hosts)]
+    taken = [f"network namespace {name!r}" for name in wanted if network.namespace_exists(name)]
+    if cgroups.members(layout.cgroup):
+        taken.append(f"control group {layout.cgroup!r}")
+    if taken:
+        raise ConflictError(
+            "sandbox-name-taken",
+            f"{taken[0]} exists, and no sandbox of this user made it",
+            where=Where("--name"),
+            hint="give the sandbox another --name, or remove what is there",
+        )
+
+
+def _refuse_hosts(settings: Settings, reason: str) -> None:
+    if settings.hosts:
+        raise UnsupportedError(
+            "sandbox-hosts-impossible",
+            f"systemd hosts are not possible here: {reason}",
+            where=Where("--hosts"),
+            hint="run as root on a machine with namespaces and control groups, or leave --hosts out",
+        )
+
+
+def _existing(folder: Path) -> Path:
+    while not folder.exists():
+        folder = folder.parent
+    return folder

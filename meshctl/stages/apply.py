@@ -1,0 +1,254 @@
+"""Does what a plan says: phase after phase, the steps of a phase together."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, assert_never
+
+from meshctl.errors import ConflictError, FailedError, MeshctlError, StoppedError, UnreachableError
+from meshctl.model.event import Changed, Done, Failed, Skipped, Started, Unchanged, Waiting
+from meshctl.model.plan import Apply, Await, Condition, Delete, Record, Save, Unlabel
+from meshctl.model.release import Status
+from meshctl.stages.awaiting import Interrupted, wait
+from meshctl.stages.saving import dump
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from meshctl.model.event import Event
+    from meshctl.model.plan import Phase, Plan, Step
+    from meshctl.model.release import Release
+    from meshctl.ports import Clock, Cluster, Files, Releases
+
+THREADS = 16
+_WEBHOOK_SECONDS = 60.0
+_FOREGROUND = frozenset({"Deployment", "DaemonSet", "StatefulSet", "ReplicaSet", "Job"})
+
+
+def apply(cluster: Cluster, releases: Releases, files: Files, clock: Clock, plan: Plan) -> Iterator[Event]:
+    """Do `plan`, telling what happens as it happens.
+
+    The mesh's lock is held meanwhile. An empty plan sends nothing. Closing the iterator stops
+    cleanly: steps under way end, waits are given up, nothing new begins.
+
+    Args:
+        cluster: the cluster that the plan is for.
+        releases: its records.
+        files: where objects are saved before they go.
+        clock: measures budgets.
+        plan: what to do.
+
+    Raises:
+        ConflictError: somebody else is at work on the mesh, or was since the plan was made.
+        FailedError: steps did not come right; each was told as `Failed`, and later phases were not begun.
+        StoppedError: the connection was lost part-way.
+    """
+    if plan.is_empty:
+        return
+    record = next((step.release for step in plan.steps if isinstance(step, Record)), None)
+    with releases.lock(record.mesh) if record else nullcontext():
+        if record:
+            _check_current(releases, record)
+        run = _Run(cluster, releases, files, clock)
+        groups = Counter(_group(step) for step in plan.steps)
+        begun: dict[str, float] = {}
+        for phase in plan.phases:
+            for step in phase.steps:
+                begun.setdefault(_group(step), clock.monotonic())
+            yield from _phase(run, phase)
+            groups.subtract(_group(step) for step in phase.steps)
+            for group in dict.fromkeys(_group(step) for step in phase.steps):
+                if not groups[group]:
+                    yield Done(group, seconds=clock.monotonic() - begun[group])
+
+
+def _check_current(releases: Releases, record: Release) -> None:
+    """A plan made before somebody else's was done would undo their work."""
+    newest = max(releases.of(record.mesh), key=lambda each: each.generation, default=None)
+    if newest is None or newest.generation < record.generation:
+        return
+    is_ours = newest.generation == record.generation
+    if not is_ours or (record.status is Status.PENDING and newest.status is Status.DEPLOYED):
+        raise ConflictError(
+            "plan-outdated",
+            f"mesh {record.mesh!r} is at generation {newest.generation} ({newest.status}) now; "
+            f"this plan was made before",
+            hint="run the same command again, so that it plans anew",
+        )
+
+
+def _phase(run: _Run, phase: Phase) -> Iterator[Event]:
+    """Take all steps of a phase, telling as they come; raises when one failed."""
+    if not phase.steps:
+        return
+    inbox: queue.SimpleQueue[Event | None] = queue.SimpleQueue()
+    stop = threading.Event()
+    errors: list[tuple[Step, Exception]] = []
+
+    def work(step: Step) -> None:
+        try:
+            if not stop.is_set():
+                run.take(step, inbox.put, stop)
+        except Interrupted:
+            pass
+        except MeshctlError as error:
+            errors.append((step, error))
+            inbox.put(Failed(_group(step), _subject(step), error))
+            stop.set()
+        except Exception as error:  # noqa: BLE001 - carried to the caller's thread, and raised there
+            errors.append((step, error))
+            stop.set()
+        finally:
+            inbox.put(None)
+
+    # Waits need a thread each, as one without its turn would tell no cause.
+    waits = sum(isinstance(step, Await) for step in phase.steps)
+    pool = ThreadPoolExecutor(min(len(phase.steps), THREADS + waits))
+    try:
+        for step in phase.steps:
+            pool.submit(work, step)
+        left = len(phase.steps)
+        while left:
+            event = inbox.get()
+            if event is None:
+                left -= 1
+            else:
+                yield event
+    finally:
+        stop.set()
+        pool.shutdown(wait=True, cancel_futures=True)
+    if errors:
+        raise _summary(errors, len(phase.steps))
+
+
+def _summary(errors: list[tuple[Step, Exception]], count: int) -> Exception:
+    """One error for a phase: the first, unless the connection was lost."""
+    for _, error in errors:
+        if not isinstance(error, MeshctlError):
+            return error
+        if isinstance(error, UnreachableError):
+            return StoppedError(
+                "stopped-part-way",
+                f"stopped part-way: {error.message}",
+                hint="run the same command again; it continues",
+                details=error.details,
+            )
+    step, first = errors[0]
+    assert isinstance(first, MeshctlError)
+    if len(errors) == 1:
+        return first
+    others = [f"{_subject(each)}: {error}" for each, error in errors[1:]]
+    return FailedError(
+        first.code,
+        f"{len(errors)} of {count} steps failed, the first on {_subject(step)}: {first.message}",
+        hint=first.hint,
+        details=(*first.details, *others),
+    )
+
+
+@dataclass(frozen=True)
+class _Run:
+    """What the steps of one run need."""
+
+    cluster: Cluster
+    releases: Releases
+    files: Files
+    clock: Clock
+
+    def take(self, step: Step, tell: Callable[[Event], None], stop: threading.Event) -> None:
+        group, subject = _group(step), _subject(step)
+        tell(Started(group, subject))
+        match step:
+            case Apply():
+                tell(self._apply(step, tell, stop))
+            case Delete():
+                foreground = step.ref.kind in _FOREGROUND
+                there = self.cluster.delete(step.ref, foreground=foreground)
+                tell(Changed(group, subject, "removed") if there else Unchanged(group, subject))
+            case Unlabel():
+                patch = {"metadata": {"labels": dict(step.labels)}}
+                there = self.cluster.patch(step.ref, patch) is not None
+                tell(Changed(group, subject, "labels put back") if there else Unchanged(group, subject))
+            case Save():
+                tell(self._save(step))
+            case Await():
+                waited = wait(
+                    self.cluster, self.clock, step, lambda cause: tell(Waiting(group, subject, cause)), stop
+                )
+                tell(Changed(group, subject, _reached(step)) if waited else Unchanged(group, subject))
+            case Record():
+                self._record(step)
+                tell(Changed(group, subject, "forgotten" if step.forget else str(step.release.status)))
+            case _:
+                assert_never(step)
+
+    def _apply(self, step: Apply, tell: Callable[[Event], None], stop: threading.Event) -> Event:
+        group, subject = _group(step), _subject(step)
+        give_up = self.clock.monotonic() + _WEBHOOK_SECONDS
+        pause = 0.25
+        while True:
+            try:
+                after = self.cluster.apply(step.object, take_over=step.take_over)
+                break
+            except FailedError as error:
+                # A webhook's pod is ready a moment before its address is known everywhere.
+                if error.code != "webhook-unavailable" or self.clock.monotonic() >= give_up:
+                    raise
+                tell(Waiting(group, subject, " ".join((error.message, *error.details))))
+            if stop.is_set():
+                raise Interrupted
+            self.clock.sleep(pause)
+            pause = min(pause * 2, 2.0)
+        if step.live is None:
+            return Changed(group, subject, "created")
+        if after.at("metadata.resourceVersion") == step.live.at("metadata.resourceVersion", ""):
+            return Unchanged(group, subject)
+        count = len(step.changes)
+        return Changed(group, subject, f"{count} field{'s' * (count != 1)} changed" if count else "changed")
+
+    def _save(self, step: Save) -> Event:
+        group, subject = _group(step), _subject(step)
+        objects = [obj for ref in step.refs if (obj := self.cluster.get(ref)) is not None]
+        if not objects:
+            return Skipped(group, subject, "nothing of it is there any more")
+        self.files.write(step.file, dump(objects))
+        return Changed(group, subject, f"{len(objects)} object{'s' * (len(objects) > 1)} saved")
+
+    def _record(self, step: Record) -> None:
+        if step.forget:
+            self.releases.forget(step.release)
+        else:
+            self.releases.write(step.release)
+
+
+def _group(step: Step) -> str:
+    return "release" if isinstance(step, Record) else step.part
+
+
+def _subject(step: Step) -> str:
+    match step:
+        case Apply() | Delete() | Unlabel() | Await():
+            return str(step.ref)
+        case Save():
+            return step.file
+        case Record():
+            return f"{step.release.mesh} generation {step.release.generation}"
+        case _:
+            assert_never(step)
+
+
+def _reached(step: Await) -> str:
+    match step.condition:
+        case Condition.READY:
+            return "ready"
+        case Condition.ESTABLISHED:
+            return "established"
+        case Condition.GONE:
+            return "gone"
+        case _:
+            assert_never(step.condition)

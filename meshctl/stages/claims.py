@@ -1,0 +1,102 @@
+"""Who holds which field of a live object, read from its `managedFields`."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from meshctl.model.objects import Object
+
+MANAGER = "meshctl"
+"""Our field manager. Only its server-side applies are ours: its patches are entries of their own."""
+
+Fields: TypeAlias = "Mapping[str, Any]"
+"""A node of `fieldsV1`: steps `f:<name>`, `k:<json keys>`, `v:<json value>` to further nodes.
+
+A node without steps holds all beneath it: a leaf, or a list or map that is replaced as a whole.
+"""
+
+
+@dataclass(frozen=True)
+class Claims:
+    """The managers that hold a place in an object, each with what it holds beneath it.
+
+    Attributes:
+        known: False where the object came without `managedFields`, so that nothing can be said.
+        ours: what we hold here by server-side apply; None when nothing.
+        others: `(manager, what it holds here)` of everybody else.
+    """
+
+    known: bool
+    ours: Fields | None
+    others: tuple[tuple[str, Fields], ...]
+
+    @classmethod
+    def of(cls, live: Object) -> Claims:
+        """The claims on a whole object."""
+        entries = live.at("metadata.managedFields", [])
+        ours: Fields | None = None
+        others = []
+        for entry in entries:
+            fields = entry.get("fieldsV1") or {}
+            if not fields:  # the server lists managers that have lost all; `{}` would mean they hold all
+                continue
+            if entry.get("manager") == MANAGER and entry.get("operation") == "Apply":
+                ours = fields
+            else:
+                others.append((entry.get("manager", ""), fields))
+        return cls(bool(entries), ours, tuple(others))
+
+    def field(self, name: str) -> Claims:
+        """The claims on a field of this place."""
+        return self._down(lambda node: _named(node, name))
+
+    def item(self, keys: Mapping[str, Any]) -> Claims:
+        """The claims on the element of a keyed list that has these keys."""
+        return self._down(lambda node: _keyed(node, keys))
+
+    @cached_property
+    def owner(self) -> str:
+        """Other managers that hold this place, `a, b`; empty when there is none."""
+        return ", ".join(sorted({manager for manager, _ in self.others}))
+
+    def _down(self, step: Any) -> Claims:
+        ours = None if self.ours is None else step(self.ours)
+        stepped = ((manager, step(node)) for manager, node in self.others)
+        return Claims(self.known, ours, tuple((who, node) for who, node in stepped if node is not None))
+
+
+def _named(node: Fields, name: str) -> Fields | None:
+    return node if not node else node.get(f"f:{name}")
+
+
+def _keyed(node: Fields, keys: Mapping[str, Any]) -> Fields | None:
+    if not node:
+        return node
+    return next((below for found, below in items(node) if found == keys), None)
+
+
+def items(node: Fields) -> Iterator[tuple[dict[str, Any], Fields]]:
+    """The elements of a keyed list beneath a node: `({"name": "web"}, what is held of it)`."""
+    for step, below in node.items():
+        if step.startswith("k:"):
+            yield json.loads(step[2:]), below
+
+
+def members(node: Fields) -> Iterator[Any]:
+    """The elements of a set beneath a node."""
+    for step in node:
+        if step.startswith("v:"):
+            yield json.loads(step[2:])
+
+
+def names(node: Fields) -> Iterator[tuple[str, Fields]]:
+    """The fields beneath a node: `("replicas", what is held of it)`."""
+    for step, below in node.items():
+        if step.startswith("f:"):
+            yield step[2:], below

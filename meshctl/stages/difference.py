@@ -1,0 +1,369 @@
+"""What an apply would change, leaf by leaf, as the API server will judge it.
+
+The server adds defaults, drops what is empty and writes figures its own way. None of that is a
+difference: an object that was sent once and has not been touched compares equal for ever, which is
+what lets a second install send nothing.
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from meshctl.model.objects import Object
+from meshctl.model.plan import Change
+from meshctl.stages.claims import Claims, items, members, names
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from meshctl.model.objects import Ref
+
+SECRET = "(secret)"  # noqa: S105 - what is shown in place of one
+
+# Lists that server-side apply merges, and the fields that tell their elements apart; from the
+# `x-kubernetes-list-map-keys` of the API server's OpenAPI. All other lists are replaced as a whole.
+_MERGED: Mapping[str, tuple[str, ...]] = {
+    "containers": ("name",),
+    "env": ("name",),
+    "hostAliases": ("ip",),
+    "imagePullSecrets": ("name",),
+    "initContainers": ("name",),
+    "listeners": ("name",),
+    "matchConditions": ("name",),
+    "ownerReferences": ("uid",),
+    "secrets": ("name",),
+    "topologySpreadConstraints": ("topologyKey", "whenUnsatisfiable"),
+    "variables": ("name",),
+    "volumeDevices": ("devicePath",),
+    "volumeMounts": ("mountPath",),
+    "volumes": ("name",),
+    "webhooks": ("name",),
+}
+_PORTS = {
+    "Service": "port",
+    **dict.fromkeys(("DaemonSet", "Deployment", "Pod", "StatefulSet"), "containerPort"),
+}
+_SETS = frozenset({"finalizers"})
+# Maps that are replaced as a whole, so that a key somebody added is a difference.
+_ATOMIC_MAPS = frozenset(
+    {
+        "labelSelector",
+        "namespaceSelector",
+        "nodeSelector",
+        "objectSelector",
+        "podSelector",
+        "scopeSelector",
+        "selector",
+    }
+)
+_CUSTOM = re.compile(r"(^|\.)istio\.io$")  # kinds whose lists and maps the server merges in no special way
+
+_QUANTITY_MAPS = frozenset({"limits", "requests", "hard", "capacity"})
+_QUANTITIES = frozenset({"averageValue", "divisor", "sizeLimit", "storage", "value"})
+_NUMBER_OR_TEXT = frozenset({"maxSurge", "maxUnavailable", "minAvailable", "port", "targetPort"})
+_QUANTITY = re.compile(r"([+-]?[0-9.]+)([eE][+-]?[0-9]+|[numkKMGTPE]i?|)")
+_SCALE = {
+    "": Decimal(1),
+    **{unit: Decimal(1000) ** power for power, unit in enumerate("num", start=-3)},
+    **{unit: Decimal(1000) ** power for power, unit in enumerate("kMGTPE", start=1)},
+    **{f"{unit}i": Decimal(1024) ** power for power, unit in enumerate("KMGTPE", start=1)},
+}
+
+_SERVERS = frozenset({"status", "apiVersion", "kind"})
+_SERVERS_META = frozenset({"creationTimestamp", "generation", "managedFields", "resourceVersion", "uid"})
+
+
+def changes(
+    desired: Object,
+    live: Object,
+    yields: Sequence[tuple[str, str]] = (),
+    former: Sequence[Object] = (),
+) -> tuple[Change, ...]:
+    """The leaves in which `live` is not as `desired`, in the order of `desired`.
+
+    Args:
+        desired: the object to be applied.
+        live: the same object as the API server keeps it, with its `managedFields`.
+        yields: fields left alone once another manager has changed them, as `(kind, path)`.
+        former: the same object as earlier releases sent it. In a list that is replaced as a whole,
+            `managedFields` does not tell a server's default from a field that we once set; this does.
+
+    Returns:
+        A change for every leaf to set (with the managers that would object, in `owner`), then one
+        for every field that an earlier apply of ours set and that is desired no longer. Values of
+        Secrets read `(secret)`. The order of merged lists is not compared.
+    """
+    claims = Claims.of(live)
+    seen = _plain(live)
+    walk = _Walk(desired.ref, shared=claims.ours is not None)
+    wanted = _plain(adjusted(desired, live, yields))
+    place = _Place("", "", wanted, seen, tuple(_plain(each) for each in former), claims)
+    found = [*walk.differing(place), *_given_up("", claims.ours or {}, _plain(desired), seen)]
+    if desired.ref.kind == "Secret" and desired.ref.group == "":
+        found = [_hidden(change) for change in found]
+    return tuple(found)
+
+
+def adjusted(desired: Object, live: Object | None, yields: Sequence[tuple[str, str]] = ()) -> Object:
+    """`desired` without the fields that another manager has taken over and that we yield.
+
+    A field is left out only where it differs from what is live: as long as they agree, we keep
+    asking for it, so that it comes back should the other manager give it up.
+    """
+    paths = [path for kind, path in yields if kind == desired.ref.kind]
+    if live is None or not paths:
+        return desired
+    content: Any = desired.content
+    claims = Claims.of(live)
+    for path in paths:
+        content = _without(content, live.content, claims, path.replace("[*]", ".[*]").split("."), "")
+    return desired if content == desired.content else Object(content)
+
+
+def _without(wanted: Any, seen: Any, claims: Claims, path: Sequence[str], name: str) -> Any:
+    step, *rest = path
+    if step == "[*]":
+        if not isinstance(wanted, list) or not isinstance(seen, list):
+            return wanted
+        return [_without_in_item(each, seen, claims, rest, name) for each in wanted]
+    if not isinstance(wanted, dict) or not isinstance(seen, dict) or step not in wanted or step not in seen:
+        return wanted
+    here = claims.field(step)
+    if rest:
+        return {**wanted, step: _without(wanted[step], seen[step], here, rest, step)}
+    if wanted[step] == seen[step] or not here.owner:
+        return wanted
+    return {key: value for key, value in wanted.items() if key != step}
+
+
+def _without_in_item(wanted: Any, seen: list[Any], claims: Claims, path: Sequence[str], name: str) -> Any:
+    keys = {key: wanted.get(key) for key in _MERGED.get(name, ("name",))}
+    match = _matching(seen, keys)
+    return wanted if match is None else _without(wanted, match, claims.item(keys), path, "")
+
+
+def _plain(obj: Object) -> dict[str, Any]:
+    """The content that an apply decides about: no status, none of the server's own metadata."""
+    content = {key: value for key, value in obj.content.items() if key not in _SERVERS}
+    meta = content.get("metadata") or {}
+    content["metadata"] = {key: value for key, value in meta.items() if key not in _SERVERS_META}
+    if "stringData" in content:
+        text = content.pop("stringData") or {}
+        encoded = {key: base64.b64encode(str(value).encode()).decode() for key, value in text.items()}
+        content["data"] = {**(content.get("data") or {}), **encoded}
+    return content
+
+
+def _hidden(change: Change) -> Change:
+    if not change.path.startswith(("data", "stringData")):
+        return change
+    return Change(
+        change.path,
+        None if change.seen is None else SECRET,
+        None if change.wanted is None else SECRET,
+        change.owner,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """A place in an object: what is wanted there, what is seen, what was sent before, and who holds it.
+
+    `whole` is set within a list that is replaced as a whole, `exact` within a map that is, to which
+    the server adds no defaults.
+    """
+
+    path: str
+    name: str
+    wanted: Any
+    seen: Any
+    former: tuple[Any, ...]
+    claims: Claims
+    whole: bool = False
+    exact: bool = False
+
+    def field(self, key: str) -> _Place:
+        return _Place(
+            _joined(self.path, key),
+            key,
+            self.wanted[key],
+            self.seen.get(key) if isinstance(self.seen, dict) else None,
+            tuple(each[key] for each in self.former if isinstance(each, dict) and key in each),
+            self.claims.field(key),
+            self.whole,
+            self.exact or key in _ATOMIC_MAPS,
+        )
+
+    def item(self, keyed: tuple[str, ...], wanted: Any) -> _Place:
+        keys = _key_values(wanted, keyed)
+        former = (_matching(each, keys) for each in self.former if isinstance(each, list))
+        return _Place(
+            f"{self.path}[{_shown(keys)}]",
+            "",
+            wanted,
+            _matching(self.seen or [], keys),
+            tuple(each for each in former if each is not None),
+            self.claims.item(keys),
+            self.whole,
+            self.exact,
+        )
+
+    def element(self, index: int) -> _Place:
+        former = (each for each in self.former if isinstance(each, list) and len(each) == len(self.wanted))
+        return _Place(
+            f"{self.path}[{index}]",
+            self.name,
+            self.wanted[index],
+            self.seen[index],
+            tuple(each[index] for each in former),
+            self.claims,
+            True,
+            self.exact,
+        )
+
+
+class _Walk:
+    """The comparison of one object.
+
+    `shared` says that we have sent it before, so that what we do not hold was taken by somebody.
+    """
+
+    def __init__(self, ref: Ref, *, shared: bool) -> None:
+        self.custom = bool(_CUSTOM.search(ref.group))
+        self.kind = ref.kind
+        self.shared = shared
+
+    def differing(self, place: _Place) -> Iterator[Change]:
+        """Leaves that are wanted and not seen; what is seen beyond them is mostly not asked about."""
+        wanted, seen = place.wanted, place.seen
+        if isinstance(wanted, dict) and (isinstance(seen, dict) or seen is None):
+            for key in wanted:
+                yield from self.differing(place.field(key))
+            yield from self._beyond(place)
+        elif isinstance(wanted, list) and (isinstance(seen, list) or seen is None):
+            yield from self._list(place)
+        elif wanted is not None and not self._same(place):
+            yield Change(place.path, seen, wanted, place.claims.owner)
+
+    def _beyond(self, place: _Place) -> Iterator[Change]:
+        """Keys that are seen and not wanted, where an apply would take them away."""
+        for key, value in (place.seen or {}).items():
+            if key not in place.wanted and self._goes(place, key):
+                yield Change(_joined(place.path, key), value, None, place.claims.field(key).owner)
+
+    def _goes(self, place: _Place, key: str) -> bool:
+        if place.exact and not self.custom:
+            return True
+        if place.whole:
+            taken = self.shared and place.claims.ours is None
+            return taken or any(isinstance(each, dict) and key in each for each in place.former)
+        return False
+
+    def _list(self, place: _Place) -> Iterator[Change]:
+        wanted, seen = place.wanted, place.seen or []
+        keyed = self._keys(place.name, wanted)
+        if keyed:
+            for each in wanted:
+                item = place.item(keyed, each)
+                if item.seen is None:
+                    yield Change(item.path, None, each)
+                else:
+                    yield from self.differing(item)
+        elif place.name in _SETS:
+            yield from (Change(f"{place.path}[{each}]", None, each) for each in wanted if each not in seen)
+        elif len(wanted) != len(seen):
+            yield Change(place.path, place.seen, wanted, place.claims.owner)
+        else:
+            for index in range(len(wanted)):
+                yield from self.differing(place.element(index))
+
+    def _keys(self, name: str, wanted: Sequence[Any]) -> tuple[str, ...]:
+        """The fields that tell the elements of a merged list apart; none when it is replaced whole."""
+        keys = () if self.custom else _MERGED.get(name, ())
+        if name == "ports" and self.kind in _PORTS:
+            keys = (_PORTS[self.kind], "protocol")
+        if name == "imagePullSecrets" and self.kind == "ServiceAccount":
+            return ()
+        if not keys or not all(isinstance(item, dict) and keys[0] in item for item in wanted):
+            return ()
+        return keys
+
+    def _same(self, place: _Place) -> bool:
+        wanted, seen = place.wanted, place.seen
+        if seen is None:
+            # The server drops false, 0 and empty text where they are the default. It remembers that
+            # we asked, though: only then is the absence what was asked for.
+            return wanted in (False, 0, "") and (place.claims.ours is not None or not place.claims.known)
+        if isinstance(wanted, bool) or isinstance(seen, bool):
+            return wanted is seen
+        if wanted == seen:
+            return True
+        if self.custom or isinstance(wanted, dict | list) or isinstance(seen, dict | list):
+            return False
+        if place.name in _NUMBER_OR_TEXT and str(wanted) == str(seen):
+            return True
+        if place.name in _QUANTITIES or any(step in _QUANTITY_MAPS for step in place.path.split(".")[-2:-1]):
+            amount = _amount(wanted)
+            return amount is not None and amount == _amount(seen)
+        return False
+
+
+def _given_up(path: str, held: Mapping[str, Any], wanted: Any, seen: Any) -> Iterator[Change]:
+    """Places that an earlier apply of ours holds and that are in `seen` but not in `wanted`."""
+    for key, below in names(held):
+        place = _joined(path, key)
+        if not isinstance(seen, dict) or seen.get(key) is None or _is_servers(place):
+            continue
+        if not isinstance(wanted, dict) or wanted.get(key) is None:
+            yield Change(place, seen[key], None)
+        else:
+            yield from _given_up(place, below, wanted[key], seen[key])
+    if not isinstance(wanted, list) or not isinstance(seen, list):
+        return
+    for keys, below in items(held):
+        place = f"{path}[{_shown(keys)}]"
+        other, mine = _matching(seen, keys), _matching(wanted, keys)
+        if other is not None and mine is None:
+            yield Change(place, other, None)
+        elif other is not None:
+            yield from _given_up(place, below, mine, other)
+    for member in members(held):
+        if member in seen and member not in wanted:
+            yield Change(f"{path}[{member}]", member, None)
+
+
+def _key_values(item: Mapping[str, Any], keyed: tuple[str, ...]) -> dict[str, Any]:
+    return {key: item.get(key, "TCP" if key == "protocol" else None) for key in keyed}
+
+
+def _matching(elements: Sequence[Any], keys: Mapping[str, Any]) -> Any:
+    dicts = (each for each in elements if isinstance(each, dict))
+    return next((each for each in dicts if _key_values(each, tuple(keys)) == keys), None)
+
+
+def _shown(keys: Mapping[str, Any]) -> str:
+    return "/".join(str(value) for value in keys.values())
+
+
+def _is_servers(path: str) -> bool:
+    first, _, rest = path.partition(".")
+    return first in _SERVERS or (first == "metadata" and rest in _SERVERS_META)
+
+
+def _joined(path: str, key: str) -> str:
+    escaped = key.replace(".", "\\.")
+    return f"{path}.{escaped}" if path else escaped
+
+
+def _amount(value: Any) -> Decimal | None:
+    """A Kubernetes quantity as a number; None for anything else."""
+    found = _QUANTITY.fullmatch(str(value))
+    if found is None or found[1].count(".") > 1 or not any(sign.isdigit() for sign in found[1]):
+        return None
+    if found[2][:1] in ("e", "E") and len(found[2]) > 1 and found[2] != "Ei":
+        return Decimal(found[1] + found[2])
+    return Decimal(found[1]) * _SCALE.get(found[2], Decimal("NaN"))

@@ -1,0 +1,97 @@
+"""`k8s` of an IstioOperator component: changes to rendered objects, by kind and name."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from meshctl.stages.objectpath import apply_patch
+from meshctl.stages.strategic import patched
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from meshctl.errors import Where
+    from meshctl.model.values import Tree
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What a component's `k8s` is about: its workload, by kind and name, and the container in it."""
+
+    kind: str
+    name: str
+    container: str
+
+
+def overridden(contents: list[Tree], k8s: Mapping[str, Any], target: Target, where: Where) -> list[Tree]:
+    """Objects with the changes of one component applied, patches first and overlays last.
+
+    Args:
+        contents: objects as rendered.
+        k8s: the component's `k8s`.
+        target: the component's workload.
+        where: place of `k8s`, for errors.
+
+    Raises:
+        ConfigError: an overlay's path leads nowhere.
+    """
+    changed = contents
+    for kind, patch in _patches(k8s, target):
+        changed = [
+            _mended(patched(each, patch), patch) if _names(each, kind, target.name) else each for each in changed
+        ]
+    for overlay in k8s.get("overlays") or ():
+        changed = [
+            _overlaid(each, overlay, where) if _names(each, overlay.get("kind"), overlay.get("name")) else each
+            for each in changed
+        ]
+    return changed
+
+
+def _names(content: Tree, kind: str | None, name: str | None) -> bool:
+    return content["kind"] == kind and content["metadata"]["name"] == name
+
+
+def _patches(k8s: Mapping[str, Any], target: Target) -> Iterator[tuple[str, Tree]]:
+    """A patch for each setting, with the kind it is for."""
+    for key, value in sorted(k8s.items()):
+        match key:
+            case "affinity" | "nodeSelector" | "priorityClassName" | "tolerations" | "securityContext" | "volumes":
+                yield target.kind, {"spec": {"template": {"spec": {key: value}}}}
+            case "env" | "imagePullPolicy" | "readinessProbe" | "resources" | "volumeMounts":
+                container = {"name": target.container, key: value}
+                yield target.kind, {"spec": {"template": {"spec": {"containers": [container]}}}}
+            case "podAnnotations":
+                yield target.kind, {"spec": {"template": {"metadata": {"annotations": value}}}}
+            case "replicaCount":
+                yield target.kind, {"spec": {"replicas": value}}
+            case "strategy":
+                yield target.kind, {"spec": {"strategy": value}}
+            case "hpaSpec":
+                yield "HorizontalPodAutoscaler", {"spec": value}
+            case "podDisruptionBudget":
+                yield "PodDisruptionBudget", {"spec": value}
+            case "service":
+                yield "Service", {"spec": value}
+            case "serviceAnnotations":
+                yield "Service", {"metadata": {"annotations": value}}
+            case _:
+                pass  # overlays, which come later
+
+
+def _mended(content: Tree, patch: Tree) -> Tree:
+    """A budget says either how many must be there or how many may be missing: what was asked for wins."""
+    spec = content.get("spec", {})
+    if content["kind"] == "PodDisruptionBudget" and {"minAvailable", "maxUnavailable"} <= spec.keys():
+        dropped = "maxUnavailable" if "maxUnavailable" not in patch["spec"] else "minAvailable"
+        return {**content, "spec": {key: value for key, value in spec.items() if key != dropped}}
+    return content
+
+
+def _overlaid(content: Tree, overlay: Mapping[str, Any], where: Where) -> Tree:
+    changed = copy.deepcopy(content)
+    for patch in overlay.get("patches") or ():
+        apply_patch(changed, str(patch.get("path", "")), patch.get("value"), where)
+    return changed

@@ -1,0 +1,208 @@
+"""IstioOperator files, and files of values, as overlays in the shape of an IstioOperator's `spec`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from meshctl.errors import ConfigError, Where, listed, nearest
+from meshctl.model.mesh import Layer, Overlay, dotted
+from meshctl.model.values import merge, put
+from meshctl.stages.schema import schema, shown
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from meshctl.model.values import Tree
+    from meshctl.stages.document import Document
+
+_API_VERSION = "install.istio.io/v1alpha1"
+_METADATA = {"name", "namespace", "labels", "annotations", "creationTimestamp", "resourceVersion", "uid", "generation"}
+
+# What may stand where. A tuple is one of these Python types; a dict is a map of known keys.
+_TEXT, _FLAG, _COUNT, _MAP, _LIST = (str,), (bool,), (int,), (dict,), (list,)
+_NAME = (str, int, float)
+KUBERNETES: dict[str, Any] = {
+    "affinity": _MAP,
+    "env": _LIST,
+    "hpaSpec": _MAP,
+    "imagePullPolicy": _TEXT,
+    "nodeSelector": _MAP,
+    "podDisruptionBudget": _MAP,
+    "podAnnotations": _MAP,
+    "priorityClassName": _TEXT,
+    "readinessProbe": _MAP,
+    "replicaCount": _COUNT,
+    "resources": _MAP,
+    "service": _MAP,
+    "strategy": _MAP,
+    "tolerations": _LIST,
+    "serviceAnnotations": _MAP,
+    "securityContext": _MAP,
+    "volumes": _LIST,
+    "volumeMounts": _LIST,
+    "overlays": [
+        {
+            "apiVersion": _TEXT,
+            "kind": _TEXT,
+            "name": _TEXT,
+            "patches": [{"path": _TEXT, "value": (object,)}],
+        }
+    ],
+}
+_COMPONENT: dict[str, Any] = {
+    "enabled": _FLAG,
+    "namespace": _TEXT,
+    "hub": _TEXT,
+    "tag": _NAME,
+    "k8s": KUBERNETES,
+}
+_GATEWAY: dict[str, Any] = {**_COMPONENT, "name": _TEXT, "label": _MAP}
+SPEC: dict[str, Any] = {
+    "profile": _TEXT,
+    "installPackagePath": _TEXT,
+    "hub": _TEXT,
+    "tag": _NAME,
+    "namespace": _TEXT,
+    "revision": _TEXT,
+    "compatibilityVersion": _NAME,
+    "meshConfig": _MAP,
+    "values": _MAP,
+    "unvalidatedValues": _MAP,
+    "components": {
+        "base": _COMPONENT,
+        "pilot": _COMPONENT,
+        "cni": _COMPONENT,
+        "ztunnel": _COMPONENT,
+        "istiodRemote": _COMPONENT,
+        "ingressGateways": [_GATEWAY],
+        "egressGateways": [_GATEWAY],
+    },
+}
+_SPOKEN = {
+    _TEXT: "text",
+    _FLAG: "true or false",
+    _COUNT: "a whole number",
+    _MAP: "a map",
+    _LIST: "a list",
+    _NAME: "text",
+}
+# Settings of a spec that are values as well.
+_TRANSLATED = {
+    "hub": ("global", "hub"),
+    "tag": ("global", "tag"),
+    "revision": ("revision",),
+    "compatibilityVersion": ("compatibilityVersion",),
+    "meshConfig": ("meshConfig",),
+    "namespace": ("global", "istioNamespace"),
+}
+
+
+def overlay(told: Document) -> Overlay:
+    """The settings of a user's file.
+
+    A file with a `kind` is an IstioOperator; without one it holds values, as Helm takes them.
+
+    Raises:
+        ConfigError: neither of the two.
+    """
+    if not isinstance(told.data, dict):
+        raise ConfigError(
+            "not-a-map",
+            f"the file holds {shown(told.data)}, not settings",
+            where=Where(told.file, told.lines[()]),
+            hint="begin with `apiVersion: install.istio.io/v1alpha1` and `kind: IstioOperator`, or with values",
+        )
+    if "kind" in told.data or "apiVersion" in told.data or "spec" in told.data:
+        return _operator(told)
+    tree = {"values": told.data}
+    lines = {("values", *path): line for path, line in told.lines.items()}
+    return Overlay(Layer.FILE, told.file, tree, lines, trim=("values",))
+
+
+def _operator(told: Document) -> Overlay:
+    for key, wanted in (("apiVersion", _API_VERSION), ("kind", "IstioOperator")):
+        if told.data.get(key) != wanted:
+            found = told.data.get(key)
+            raise ConfigError(
+                "not-an-istiooperator",
+                f"{key} is {found!r}, not {wanted!r}" if found else f"no {key}",
+                where=Where(told.file, told.lines.get((key,), told.lines[()]), key),
+                hint=f"write `{key}: {wanted}`; leave apiVersion, kind and spec out of a file of values",
+            )
+    for key in told.data:
+        if key not in ("apiVersion", "kind", "metadata", "spec", "status"):
+            raise _unknown((key,), ("metadata", "spec"), Where(told.file, told.lines[key,], key))
+    spec = told.data.get("spec") or {}
+    lines = {path[1:]: line for path, line in told.lines.items() if path[:1] == ("spec",)}
+    if not isinstance(spec, dict):
+        raise _wrong_type(("spec",), spec, "a map", Where(told.file, told.lines["spec",], "spec"))
+    return Overlay(Layer.FILE, told.file, spec, lines, lead=("spec",))
+
+
+def problems(given: Overlay) -> Iterator[ConfigError]:
+    """What is wrong with an overlay of the user's: unknown names and wrong types, wherever they are."""
+    yield from _check(given.tree, SPEC, (), given)
+    yield from schema().check(given)
+
+
+def _check(value: Any, known: Any, path: tuple[str | int, ...], given: Overlay) -> Iterator[ConfigError]:
+    if value is None:
+        return
+    if isinstance(known, dict):
+        if not isinstance(value, dict):
+            yield _wrong_type(path, value, "a map", given.where(path))
+            return
+        for key, below in value.items():
+            if key in known:
+                yield from _check(below, known[key], (*path, key), given)
+            else:
+                yield _unknown((*path, key), known, given.where((*path, key)))
+    elif isinstance(known, list):
+        if not isinstance(value, list):
+            yield _wrong_type(path, value, "a list", given.where(path))
+            return
+        for index, below in enumerate(value):
+            yield from _check(below, known[0], (*path, index), given)
+    elif object not in known and (not isinstance(value, known) or (isinstance(value, bool) and bool not in known)):
+        yield _wrong_type(path, value, _SPOKEN[known], given.where(path))
+
+
+def _unknown(path: tuple[str | int, ...], known: Mapping[str, Any] | tuple[str, ...], where: Where) -> ConfigError:
+    name = str(path[-1])
+    near = nearest(name, known)
+    guess = f"; did you mean {near!r}?" if near else ""
+    values = schema()
+    hint = f"known here are {listed(sorted(known))}"
+    if len(path) == 1 and not near and values.has(name):
+        hint = f"did you mean values.{name}? " + hint
+    return ConfigError("unknown-field", f"unknown field {dotted(path)!r}{guess}", where=where, hint=hint)
+
+
+def _wrong_type(path: tuple[str | int, ...], value: Any, wanted: str, where: Where) -> ConfigError:
+    return ConfigError(
+        "wrong-type",
+        f"{dotted(path)} is {wanted}, not {shown(value)}",
+        where=where,
+        hint="put it in quotes" if wanted == "text" and not isinstance(value, (dict, list)) else "",
+    )
+
+
+def translated(given: Overlay) -> Overlay:
+    """An overlay whose settings that are values as well stand there too, below its own values."""
+    extra: Tree = {}
+    lines = dict(given.lines)
+    for key, place in _TRANSLATED.items():
+        value = given.tree.get(key)
+        if value is None:
+            continue
+        if key in ("tag", "compatibilityVersion"):
+            value = str(value)
+        extra = merge(extra, put(("values", *place), value))
+        lines.update(
+            {("values", *place, *path[1:]): line for path, line in given.lines.items() if path[:1] == (key,)}
+        )
+    free = given.tree.get("unvalidatedValues") or {}
+    if not extra and not free:
+        return given
+    tree = merge(merge(extra, given.tree), {"values": free})
+    return Overlay(given.layer, given.origin, tree, lines, given.name, given.trim, given.lead)

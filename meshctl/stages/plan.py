@@ -1,0 +1,299 @@
+"""From what is desired and what is seen to the steps between them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import chain
+from typing import TYPE_CHECKING
+
+from meshctl.errors import ConfigError, ConflictError, listed
+from meshctl.model.plan import Apply, Await, Change, Condition, Delete, Phase, Plan, Record
+from meshctl.model.release import Release, Status
+from meshctl.stages.belongings import MESH
+from meshctl.stages.claims import Claims
+from meshctl.stages.difference import adjusted, changes
+from meshctl.stages.kinds import DEFINITION, by_rank, same
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from meshctl.model.manifest import Manifest, Part
+    from meshctl.model.objects import Object, Ref
+    from meshctl.model.observation import Observation
+
+
+def plan(
+    desired: Manifest,
+    seen: Observation,
+    draft: Release,
+    *,
+    take_over: bool = False,
+    adopt: bool = False,
+    seconds: float = 300.0,
+) -> Plan:
+    """The steps that turn what is seen into what is desired.
+
+    Args:
+        desired: the parts to have.
+        seen: the cluster as observed in this run. Its `objects` must cover `desired` and every ref
+            of `seen.releases`; what is absent there counts as absent in the cluster.
+        draft: what the caller knows of the release to come: mesh, cluster, version, revision,
+            profile, namespace, created, values, labelled, and the inventory for a first one. Its
+            generation, status and manifest are settled here, and the inventory and the time of
+            creation are those of the record that is carried on.
+        take_over: take fields that other managers hold.
+        adopt: objects that stood before the first install and are desired become ours, so that they
+            may be pruned and uninstalled.
+        seconds: budget of each wait.
+
+    Returns:
+        Phases in order: record intent; for each rank of parts by need, objects in the order of
+        their kinds, then the wait for what makes the parts ready; prune in reverse rank; record the
+        result. Steps within a phase are independent. An object equal to what is seen yields no
+        step, and a plan whose only steps would be records is empty, unless an earlier run was cut
+        short: then it is finished.
+
+    Raises:
+        ConfigError: parts need each other in a circle.
+        ConflictError: an object to apply holds fields of another manager, and `take_over` is off.
+    """
+    past = tuple(each for each in seen.releases if each.mesh == draft.mesh)
+    own = tuple(each for each in past if each.revision == draft.revision)
+    release = _settled(desired, draft, past, own, adopt=adopt)
+    ranks = by_need(desired.parts)
+    former = _former_objects(current(own, draft.mesh, draft.revision))
+    applied = [tuple(_applying(parts, seen, former, take_over=take_over)) for parts in ranks]
+    _refuse_conflicts(chain.from_iterable(applied))
+    pruned, warnings = _pruning(desired, seen, release, past, own, seconds)
+    if not any(applied) and not pruned and not _unfinished(own, desired):
+        return Plan(seen.cluster, (), warnings)
+    body = [_with_waits(parts, phases, seconds) for parts, phases in zip(ranks, applied, strict=True)]
+    return Plan(
+        seen.cluster,
+        (
+            Phase("Record what is intended", (Record(replace(release, status=Status.PENDING)),)),
+            *_leaving(desired, seen, seconds),
+            *chain.from_iterable(body),
+            *pruned,
+            Phase("Record what was done", (Record(replace(release, status=Status.DEPLOYED)),)),
+        ),
+        (*desired.warnings, *warnings),
+    )
+
+
+def by_need(parts: Sequence[Part]) -> tuple[tuple[Part, ...], ...]:
+    """Parts in ranks: each needs only components of ranks before its own; by name within a rank.
+
+    A need that no part provides is a component switched off, and asks for nothing.
+
+    Raises:
+        ConfigError: parts need each other in a circle.
+    """
+    waiting = sorted(parts, key=lambda part: part.name)
+    ranks = []
+    while waiting:
+        components = {part.component for part in waiting}
+        ready = tuple(part for part in waiting if not components.intersection(part.needs))
+        if not ready:
+            names = listed(part.name for part in waiting)
+            raise ConfigError(
+                "needs-circle",
+                f"components need each other in a circle: {names}",
+                hint="remove one of the `needs` in their component.yaml",
+            )
+        ranks.append(ready)
+        waiting = [part for part in waiting if part not in ready]
+    return tuple(ranks)
+
+
+def current(releases: Sequence[Release], mesh: str, revision: str) -> tuple[Release, ...]:
+    """Records whose objects may still be in the cluster: the last deployed one and what came after."""
+    own = [each for each in releases if each.mesh == mesh and each.revision == revision]
+    deployed = [place for place, each in enumerate(own) if each.status is Status.DEPLOYED]
+    return tuple(each for each in own[deployed[-1] if deployed else 0 :])
+
+
+def _settled(
+    desired: Manifest, draft: Release, past: Sequence[Release], own: Sequence[Release], *, adopt: bool
+) -> Release:
+    """The release that this plan makes: the newest one carried on when it was cut short, or the next."""
+    inventory = past[-1].inventory if past else draft.inventory
+    if adopt:
+        ours = {same(ref) for ref in desired.refs}
+        inventory = tuple(ref for ref in inventory if same(ref) not in ours)
+    labelled = dict(draft.labelled) | {
+        name: labels for each in reversed(own) for name, labels in each.labelled
+    }
+    release = replace(
+        draft,
+        generation=1 + max((each.generation for each in past), default=0),
+        manifest=desired,
+        inventory=tuple(sorted(inventory)),
+        labelled=tuple(sorted(labelled.items())),
+    )
+    if own and _cut_short(own[-1]) and own[-1].manifest == desired:
+        return replace(release, generation=own[-1].generation, created=own[-1].created)
+    return release
+
+
+def _cut_short(release: Release) -> bool:
+    return release.status in (Status.PENDING, Status.FAILED, Status.UNINSTALLING)
+
+
+def _unfinished(own: Sequence[Release], desired: Manifest) -> bool:
+    """Whether a record is owed even though no object differs."""
+    return _cut_short(own[-1]) if own else bool(desired.objects)
+
+
+def _former_objects(records: Sequence[Release]) -> dict[Ref, list[Object]]:
+    """What earlier releases sent, by name; several of one name when runs were cut short."""
+    sent: dict[Ref, list[Object]] = {}
+    for record in records:
+        for obj in record.manifest.objects:
+            sent.setdefault(obj.ref, []).append(obj)
+    return sent
+
+
+def _applying(
+    parts: Sequence[Part], seen: Observation, former: Mapping[Ref, Sequence[Object]], *, take_over: bool
+) -> Iterator[Phase]:
+    """The phases that send what differs of one rank of parts, in the order of kinds."""
+    steps: dict[Ref, Apply] = {}
+    for part in parts:
+        for obj in part.objects:
+            live = seen.objects.get(obj.ref)
+            step = _apply(part, obj, live, former.get(obj.ref, ()), take_over=take_over)
+            if step is not None:
+                steps[obj.ref] = step
+    names = listed(part.name for part in parts)
+    for what, refs in by_rank(steps):
+        yield Phase(f"Apply {what} of {names}", tuple(steps[ref] for ref in refs))
+
+
+def _apply(
+    part: Part, obj: Object, live: Object | None, former: Sequence[Object], *, take_over: bool
+) -> Apply | None:
+    if live is None or _is_leaving(live):
+        return Apply(part.name, obj, take_over=take_over)
+    found = changes(obj, live, part.yields, former)
+    if not found:
+        return None
+    return Apply(part.name, adjusted(obj, live, part.yields), live, found, take_over)
+
+
+def _leaving(desired: Manifest, seen: Observation, seconds: float) -> Iterator[Phase]:
+    """The wait for desired objects that somebody is removing just now: until then, they cannot be sent."""
+    waits = []
+    for part in desired.parts:
+        for ref in sorted(obj.ref for obj in part.objects):
+            live = seen.objects.get(ref)
+            if live is not None and _is_leaving(live):
+                waits.append(Await(part.name, ref, Condition.GONE, seconds))
+    if waits:
+        yield Phase("Wait until what is being removed is gone", tuple(waits))
+
+
+def _is_leaving(live: Object) -> bool:
+    return bool(live.at("metadata.deletionTimestamp"))
+
+
+def _with_waits(parts: Sequence[Part], phases: Sequence[Phase], seconds: float) -> Iterator[Phase]:
+    """Phases of one rank with the waits they call for.
+
+    Definitions are awaited as soon as they are sent: the API server answers 404 for a custom kind
+    until then. Workloads of the rank are awaited at its end, changed or not, because the next rank
+    counts on them.
+    """
+    for phase in phases:
+        yield phase
+        sent = [step for step in phase.steps if isinstance(step, Apply) and step.ref.kind == DEFINITION]
+        if sent:
+            waits = (Await(step.part, step.ref, Condition.ESTABLISHED, seconds) for step in sent)
+            yield Phase("Wait for definitions", tuple(waits))
+    ready = tuple(Await(part.name, ref, Condition.READY, seconds) for part in parts for ref in part.ready)
+    if ready:
+        yield Phase(f"Wait for {listed(part.name for part in parts if part.ready)}", ready)
+
+
+def _refuse_conflicts(phases: Iterable[Phase]) -> None:
+    """Tell before anything is sent what the API server would refuse at its turn."""
+    taken = [
+        (step.ref, change)
+        for phase in phases
+        for step in phase.steps
+        if isinstance(step, Apply) and not step.take_over
+        for change in step.changes
+        if change.owner and change.wanted is not None
+    ]
+    if not taken:
+        return
+    owners = sorted({owner for _, change in taken for owner in change.owner.split(", ")})
+    raise ConflictError(
+        "fields-owned-by-others",
+        f"{len(taken)} fields of {len({ref for ref, _ in taken})} objects belong to {listed(owners)}",
+        hint="`--take-over` makes them ours; `meshctl plan --take-over` shows what would change",
+        details=[f"{ref}: {_words(change)}" for ref, change in taken],
+    )
+
+
+def _words(change: Change) -> str:
+    return f"{change.path} is {change.seen!r}, wanted {change.wanted!r}, owned by {change.owner}"
+
+
+def _pruning(
+    desired: Manifest,
+    seen: Observation,
+    release: Release,
+    past: Sequence[Release],
+    own: Sequence[Release],
+    seconds: float,
+) -> tuple[tuple[Phase, ...], tuple[str, ...]]:
+    """The phases that remove what earlier releases sent and this one does not ask for."""
+    kept = {same(ref) for ref in (*desired.refs, *release.inventory)}
+    for other in {each.revision for each in past} - {release.revision}:
+        kept |= {same(ref) for each in current(past, release.mesh, other) for ref in each.refs}
+    phases: list[Phase] = []
+    warnings: list[str] = []
+    gone: set[tuple[str, str, str, str]] = set()
+    for parts in _former_ranks(current(own, release.mesh, release.revision)):
+        doomed = {}
+        for part in parts:
+            for ref in sorted(obj.ref for obj in part.objects):
+                live = seen.objects.get(ref)
+                if live is None or same(ref) in kept or same(ref) in gone:
+                    continue
+                gone.add(same(ref))
+                reason = _stays(ref, live)
+                if reason:
+                    warnings.append(f"{ref} stays: {reason}")
+                else:
+                    doomed[ref] = part.name
+        phases += _removing(doomed, seconds)
+    return tuple(phases), tuple(warnings)
+
+
+def _former_ranks(records: Sequence[Release]) -> Iterator[tuple[Part, ...]]:
+    """Parts of earlier releases, newest release first, last rank first."""
+    for record in reversed(records):
+        yield from reversed(by_need(record.manifest.parts))
+
+
+def _stays(ref: Ref, live: Object) -> str:
+    """Why an object that is no longer desired must not be pruned; empty when it may go."""
+    if ref.kind == DEFINITION:
+        return "removing a definition removes every resource of its kind; `meshctl uninstall --purge` does"
+    if ref.kind == "Namespace":
+        return "removing a namespace removes all that is in it; `meshctl uninstall` does"
+    claims = Claims.of(live)
+    if MESH not in live.labels and claims.known and claims.ours is None:
+        return "somebody else has replaced it since"
+    return ""
+
+
+def _removing(doomed: dict[Ref, str], seconds: float) -> Iterator[Phase]:
+    why = "no longer part of the mesh"
+    for what, refs in by_rank(doomed, reverse=True):
+        yield Phase(f"Remove {what}", tuple(Delete(doomed[ref], ref, why) for ref in refs))
+    if doomed:
+        waits = tuple(Await(doomed[ref], ref, Condition.GONE, seconds) for ref in sorted(doomed))
+        yield Phase("Wait until they are gone", waits)

@@ -1,0 +1,389 @@
+"""From what is seen of a mesh to the steps that leave nothing of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from itertools import groupby
+from typing import TYPE_CHECKING, TypeAlias
+
+from meshctl.errors import listed
+from meshctl.model.objects import Ref
+from meshctl.model.plan import Await, Condition, Delete, Phase, Plan, Record, Save, Unlabel
+from meshctl.model.release import Status
+from meshctl.stages.belongings import (
+    CA_SECRET,
+    GENERATED,
+    INJECTION,
+    MESH,
+    belonging,
+    controllers_own,
+    is_born_with,
+    is_definition,
+    is_everywhere,
+    is_istio,
+    is_istiod,
+    links_clusters,
+)
+from meshctl.stages.kinds import DEFINITION, WEBHOOKS, WORKLOADS, by_rank, same
+from meshctl.stages.plan import current
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Sequence
+
+    from meshctl.model.objects import Object
+    from meshctl.model.observation import Observation
+
+_Key: TypeAlias = tuple[str, str, str, str]
+
+_ORDER = ("base", "cni", "istiod", "ztunnel")
+"""Components in the order in which they are installed; all others stand on these. It is said here
+once more because a mesh whose record is lost, or that another tool installed, has no `needs`."""
+
+_ADMISSION = frozenset({*WEBHOOKS, "ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding"})
+_WAS_THERE = "it was there before the mesh was installed"
+_SYSTEM = frozenset({"default", "kube-node-lease", "kube-public", "kube-system"})
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """How much is to go.
+
+    Attributes:
+        mesh: name of the mesh.
+        namespace: the mesh's namespace.
+        purge: also definitions with all resources of their kinds, links to other clusters, and
+            what other installers left.
+        keep_ca: leave the certificate authority's key, so that a new install signs with it again.
+        revision: only this control plane; None is all of them. Empty is the unnamed one.
+        file: where the user's resources are saved before their definitions go.
+        seconds: budget of each wait.
+    """
+
+    mesh: str
+    namespace: str = "istio-system"
+    purge: bool = False
+    keep_ca: bool = False
+    revision: str | None = None
+    file: str = "istio-resources.yaml"
+    seconds: float = 300.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Doomed:
+    ref: Ref
+    component: str
+    why: str
+
+
+def removal(seen: Observation, scope: Scope, present: Sequence[Ref]) -> Plan:
+    """The steps that remove a mesh, in an order in which nothing can stand in the way.
+
+    It hangs on nothing of the mesh being in order: webhooks go first, so that a broken istiod blocks
+    nothing; what istiod's controllers make goes after istiod, which would make it again.
+
+    Args:
+        seen: the cluster with its records; `objects` holds what the records list and what
+            `belongings.sight` finds.
+        scope: how much is to go.
+        present: names of all objects of the cluster, as `observe.inventory` gives them.
+
+    Returns:
+        Phases: record the intent; save resources whose definitions go; webhooks; then component by
+        component from the outermost inwards; wait until workloads are gone; what controllers made;
+        definitions; labels of namespaces put back; the namespace; forget the records. Objects that
+        stood before the first install stay, and so does a namespace that holds what others made:
+        `warnings` says so. A plan with nothing to do is empty.
+    """
+    return _Removal(seen, scope, tuple(sorted(present))).plan()
+
+
+def doomed(plan: Plan) -> tuple[Ref, ...]:
+    """Everything that a plan removes by name."""
+    return tuple(step.ref for step in plan.steps if isinstance(step, Delete))
+
+
+class _Removal:
+    """One removal being planned; see `removal`."""
+
+    def __init__(self, seen: Observation, scope: Scope, present: Sequence[Ref]) -> None:
+        self.seen = seen
+        self.scope = scope
+        self.present = present
+        records = [each for each in seen.releases if each.mesh == scope.mesh]
+        self.records = [each for each in records if scope.revision in (None, each.revision)]
+        self.shared = {
+            same(ref)
+            for revision in {each.revision for each in records} - {each.revision for each in self.records}
+            for each in current(records, scope.mesh, revision)
+            for ref in each.refs
+        }
+        self.before = {same(ref) for each in records[-1:] for ref in each.inventory}
+        self.warnings: list[str] = []
+
+    def plan(self) -> Plan:
+        components = self._components()
+        going = {same(each.ref) for each in components}
+        others = sorted(
+            obj.ref.place
+            for obj in self.seen.objects.values()
+            if is_istiod(obj) and same(obj.ref) not in going
+        )
+        made = () if others else tuple(self._made())
+        if others:
+            self.warnings.append(f"what control planes share stays, as these remain: {listed(others)}")
+        definitions = self._definitions() if self.scope.purge and not others else ()
+        going |= {same(each.ref) for each in (*made, *definitions)}
+        body = [
+            *self._saving(definitions),
+            *self._removing_components(components),
+            *_deleting("Remove what istiod made", made),
+            *self._removing_definitions(definitions),
+            *self._labels(),
+            *self._namespace(going, definitions, others),
+        ]
+        self._tell_gateways(others)
+        if not body and not self.records:
+            return Plan(self.seen.cluster, (), tuple(self.warnings))
+        return Plan(self.seen.cluster, tuple(self._recorded(body)), tuple(self.warnings))
+
+    def _recorded(self, body: Sequence[Phase]) -> Iterator[Phase]:
+        if self.records:
+            intent = Record(replace(self.records[-1], status=Status.UNINSTALLING))
+            yield Phase("Record what is intended", (intent,))
+        yield from body
+        if self.records:
+            forgotten = tuple(Record(each, forget=True) for each in self.records)
+            yield Phase("Forget the records", forgotten)
+
+    def _components(self) -> tuple[_Doomed, ...]:
+        """What records list and what labels tell, without definitions, namespaces and custom resources."""
+        found: dict[_Key, _Doomed] = {}
+        for record in self.records:
+            for part in record.manifest.parts:
+                for obj in part.objects:
+                    if obj.ref in self.seen.objects and obj.ref.kind not in (DEFINITION, "Namespace"):
+                        found[same(obj.ref)] = _Doomed(obj.ref, part.component, "part of the mesh")
+        for obj in self.seen.objects.values():
+            if same(obj.ref) not in found and (each := self._claimed(obj)):
+                found[same(obj.ref)] = each
+        for each in self._orphaned_webhooks(found):
+            found[same(each.ref)] = each
+        self._explain([found[key].ref for key in found.keys() & self.before], _WAS_THERE)
+        going = found.keys() - self.before - self.shared
+        return tuple(sorted((found[key] for key in going), key=_by_ref))
+
+    def _claimed(self, obj: Object) -> _Doomed | None:
+        """An object that no record lists, when it is ours to remove all the same.
+
+        While there is a record, another installer's objects are another mesh's unless all is to go.
+        """
+        told = belonging(obj, self.scope.namespace)
+        if told is None or obj.ref.kind == "GatewayClass":
+            return None
+        mesh = obj.labels.get(MESH)
+        if mesh is None and self.records and not self.scope.purge and GENERATED not in obj.labels:
+            return None
+        if mesh not in (None, self.scope.mesh) or not self._is_of_revision(obj):
+            return None
+        return _Doomed(obj.ref, told.component, told.why)
+
+    def _is_of_revision(self, obj: Object) -> bool:
+        wanted = self.scope.revision
+        return wanted is None or obj.labels.get("istio.io/rev", "default") == (wanted or "default")
+
+    def _orphaned_webhooks(self, found: Collection[_Key]) -> Iterator[_Doomed]:
+        """Webhooks that nobody will answer any more; each would refuse pods or configuration for ever."""
+        ours = self.scope.namespace
+        left = {
+            ref.name
+            for ref in self.present
+            if ref.kind == "Service" and ref.namespace == ours and same(ref) not in found
+        }
+        for ref, obj in self.seen.objects.items():
+            if ref.kind not in WEBHOOKS or same(ref) in found or belonging(obj, ours) is None:
+                continue
+            services = [each.get("clientConfig", {}).get("service") for each in obj.at("webhooks", ())]
+            if all(services) and not left.intersection(each["name"] for each in services):
+                yield _Doomed(ref, "istiod", "a webhook that nothing will answer")
+
+    def _made(self) -> Iterator[_Doomed]:
+        """What Istio's controllers made, by name; it goes once no control plane is left to make it again."""
+        for ref in self.present:
+            if same(ref) in self.before:
+                continue
+            mine = ref.namespace == self.scope.namespace
+            why = controllers_own(ref)
+            if why and (mine or is_everywhere(ref)):
+                yield _Doomed(ref, "istiod", why)
+            elif mine and (ref.group, ref.kind, ref.name) == ("", "Secret", CA_SECRET):
+                if self.scope.keep_ca:
+                    self._explain([ref], "the key of the certificate authority is kept, as you asked")
+                else:
+                    yield _Doomed(ref, "istiod", "the key of istiod's own certificate authority")
+            elif mine and links_clusters(ref):
+                if self.scope.purge:
+                    yield _Doomed(ref, "istiod", "lets an istiod reach another cluster")
+                else:
+                    self._explain([ref], "it links clusters; `--purge` removes it")
+        for ref, obj in sorted(self.seen.objects.items()):
+            told = belonging(obj, self.scope.namespace) if ref.kind == "GatewayClass" else None
+            if told and same(ref) not in self.before:
+                yield _Doomed(ref, told.component, told.why)
+
+    def _definitions(self) -> tuple[_Doomed, ...]:
+        refs = [ref for ref in self.present if is_definition(ref)]
+        self._explain(
+            [ref for ref in refs if same(ref) in self.before], "was there before the mesh was installed"
+        )
+        going = [ref for ref in refs if same(ref) not in self.before]
+        return tuple(_Doomed(ref, "base", "defines a kind of Istio's") for ref in going)
+
+    def _saving(self, definitions: Sequence[_Doomed]) -> Iterator[Phase]:
+        groups = {each.ref.name.partition(".")[2] for each in definitions}
+        sent = {same(ref) for record in self.records for ref in record.refs}
+        users = sorted(
+            ref
+            for ref in self.seen.objects
+            if is_istio(ref.group) and ref.group in groups and same(ref) not in sent
+        )
+        if users:
+            yield Phase("Save your Istio resources", (Save("base", tuple(users), self.scope.file),))
+
+    def _removing_components(self, components: Sequence[_Doomed]) -> Iterator[Phase]:
+        admission = tuple(each for each in components if each.ref.kind in _ADMISSION)
+        yield from _deleting("Remove webhooks and admission policies", admission)
+        rest = sorted(set(components) - set(admission), key=_outermost_first)
+        for _, group in groupby(rest, key=_layer):
+            yield from _by_kind(tuple(group))
+        waits = tuple(
+            Await(each.component, each.ref, Condition.GONE, self.scope.seconds)
+            for each in components
+            if each.ref.kind in WORKLOADS or self._lingers(each.ref)
+        )
+        if waits:
+            yield Phase("Wait until workloads are gone", waits)
+
+    def _lingers(self, ref: Ref) -> bool:
+        """Whether finalizers keep an object for a while, as a load balancer's does."""
+        live = self.seen.objects.get(ref)
+        return live is not None and bool(live.at("metadata.finalizers"))
+
+    def _removing_definitions(self, definitions: Sequence[_Doomed]) -> Iterator[Phase]:
+        """Definitions take the resources of their kinds with them."""
+        if not definitions:
+            return
+        for ref, obj in sorted(self.seen.objects.items()):
+            held = obj.at("metadata.finalizers", ())
+            if is_istio(ref.group) and held:
+                self._explain(
+                    [ref], f"it goes when its finalizers are done: {listed(held)}; their controller must run"
+                )
+        yield from _deleting("Remove definitions", definitions)
+        waits = (Await(each.component, each.ref, Condition.GONE, self.scope.seconds) for each in definitions)
+        yield Phase("Wait until definitions are gone", tuple(waits))
+
+    def _labels(self) -> Iterator[Phase]:
+        """Put back labels that we set on namespaces; those that others set are told."""
+        before = {name: dict(labels) for record in self.records[::-1] for name, labels in record.labelled}
+        steps = []
+        for ref, obj in sorted(self.seen.objects.items()):
+            if ref.kind != "Namespace" or ref.group:
+                continue
+            if ref.name in before:
+                past = before[ref.name]
+                changed = [
+                    (key, past.get(key)) for key in sorted(INJECTION) if obj.labels.get(key) != past.get(key)
+                ]
+                if changed:
+                    steps.append(Unlabel("namespaces", ref, tuple(changed), "labelled by meshctl"))
+            elif self.scope.purge and ref.name != self.scope.namespace:
+                kept = sorted(f"{key}={obj.labels[key]}" for key in INJECTION & obj.labels.keys())
+                if kept:
+                    self._explain(
+                        [ref], f"you labelled it {listed(kept)}; take the labels away if no mesh follows"
+                    )
+        if steps:
+            yield Phase("Put labels of namespaces back", tuple(steps))
+
+    def _namespace(
+        self, going: Collection[_Key], definitions: Sequence[_Doomed], others: Sequence[str]
+    ) -> Iterator[Phase]:
+        ref = Ref("v1", "Namespace", "", self.scope.namespace)
+        live = self.seen.objects.get(ref)
+        if live is None or ref.name in _SYSTEM or same(ref) in self.shared:
+            return
+        wait = Await("namespace", ref, Condition.GONE, self.scope.seconds)
+        if live.at("metadata.deletionTimestamp"):
+            yield Phase("Wait until the namespace is gone", (wait,))
+            return
+        reason = self._namespace_stays(live, going, definitions, others)
+        if reason:
+            self._explain([ref], reason)
+            return
+        yield Phase("Remove the namespace", (Delete("namespace", ref, "made for the mesh"),))
+        yield Phase("Wait until the namespace is gone", (wait,))
+
+    def _namespace_stays(
+        self,
+        live: Object,
+        going: Collection[_Key],
+        definitions: Sequence[_Doomed],
+        others: Sequence[str],
+    ) -> str:
+        """Why the mesh's namespace must not go; empty when it may."""
+        key = same(live.ref)
+        if key in self.before:
+            return _WAS_THERE
+        ours = any(key == same(ref) for record in self.records for ref in record.refs)
+        if not ours and not self.scope.purge and live.labels.get(MESH) != self.scope.mesh:
+            return "nothing says that it was made for the mesh; `--purge` removes it"
+        groups = {each.ref.name.partition(".")[2] for each in definitions}
+        foreign = [
+            str(ref)
+            for ref in self.present
+            if ref.namespace == live.ref.name
+            and not is_born_with(ref)
+            and same(ref) not in going
+            and ref.group not in groups
+        ]
+        if foreign:
+            return f"it holds what is not the mesh's: {listed(foreign)}"
+        return f"control planes remain: {listed(others)}" if others else ""
+
+    def _tell_gateways(self, others: Sequence[str]) -> None:
+        mine = [
+            ref
+            for ref, obj in self.seen.objects.items()
+            if ref.kind == "Gateway"
+            and ref.group == "gateway.networking.k8s.io"
+            and str(obj.at("spec.gatewayClassName", "")).startswith("istio")
+        ]
+        if not others:
+            self._explain(mine, "you made it; nothing serves it any more")
+
+    def _explain(self, refs: Sequence[Ref], why: str) -> None:
+        self.warnings += [f"{ref} stays: {why}" for ref in sorted(refs)]
+
+
+def _by_ref(each: _Doomed) -> Ref:
+    return each.ref
+
+
+def _layer(each: _Doomed) -> int:
+    return _ORDER.index(each.component) if each.component in _ORDER else len(_ORDER)
+
+
+def _outermost_first(each: _Doomed) -> tuple[int, Ref]:
+    return -_layer(each), each.ref
+
+
+def _by_kind(group: Sequence[_Doomed]) -> Iterator[Phase]:
+    names = listed(sorted({each.component for each in group}))
+    by_ref = {each.ref: each for each in group}
+    for what, refs in by_rank(by_ref, reverse=True):
+        yield from _deleting(f"Remove {what} of {names}", [by_ref[ref] for ref in refs])
+
+
+def _deleting(title: str, group: Sequence[_Doomed]) -> Iterator[Phase]:
+    if group:
+        yield Phase(title, tuple(Delete(each.component, each.ref, each.why) for each in group))

@@ -1,0 +1,234 @@
+"""Which values there are, and which of them a value fits."""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from ipaddress import ip_network
+from typing import TYPE_CHECKING, Any
+
+from meshctl.errors import ConfigError, listed, nearest
+from meshctl.model.mesh import dotted
+from meshctl.stages.catalogue import Field, components
+from meshctl.stages.meshfields import MESH_FIELDS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from meshctl.model.mesh import Overlay
+
+_AMOUNT = re.compile(r"\d+%?\Z")
+_SPOKEN = {
+    "text": "text",
+    "string": "text",
+    "integer": "a whole number",
+    "number": "a number",
+    "boolean": "true or false",
+    "amount": "a number or a percentage",
+    "ports": "ports separated by commas, or *",
+    "cidrs": "CIDR ranges separated by commas, or *",
+    "list": "a list",
+    "map": "a map",
+    "any": "anything",
+}
+
+
+class Schema:
+    """The values of all components, as a tree of fields."""
+
+    def __init__(self, fields: Iterator[Field]) -> None:
+        """Gather `fields`."""
+        self._tree: dict[str, Any] = {}
+        for each in fields:
+            here = self._tree
+            for step in each.path[1:-1]:
+                here = here.setdefault(step, {})
+            here[each.path[-1]] = each
+
+    def field(self, path: tuple[str, ...]) -> Field | None:
+        """The field at exactly this path, which begins with `values`."""
+        here: Any = self._tree
+        for step in path[1:]:
+            here = here.get(step) if isinstance(here, dict) else None
+        return here if isinstance(here, Field) and path[:1] == ("values",) else None
+
+    def has(self, key: str) -> bool:
+        """Whether a value or group of values of this name stands at the top."""
+        return key in self._tree
+
+    def paths(self) -> Iterator[Field]:
+        """Every field, by path."""
+        yield from _leaves(self._tree)
+
+    def check(self, overlay: Overlay) -> Iterator[ConfigError]:
+        """What is wrong with an overlay's values: unknown names, wrong types, values not allowed."""
+        values = overlay.tree.get("values")
+        if isinstance(values, dict):
+            yield from self._check(values, self._tree, ("values",), overlay)
+
+    def _check(
+        self, values: Mapping[str, Any], known: dict[str, Any], path: tuple[str, ...], overlay: Overlay
+    ) -> Iterator[ConfigError]:
+        for key, value in values.items():
+            below = (*path, key)
+            said = known.get(key)
+            if said is None:
+                yield self._unknown(key, known, below, overlay)
+            elif isinstance(said, Field):
+                yield from _check_field(said, value, below, overlay)
+            elif isinstance(value, dict):
+                yield from self._check(value, said, below, overlay)
+            elif value is not None:
+                yield ConfigError(
+                    "wrong-type",
+                    f"{dotted(below[1:])} is a map, not {shown(value)}",
+                    where=overlay.where(below),
+                    hint=f"set one of {listed(sorted(said)[:8])} below it",
+                )
+
+    def _unknown(
+        self, key: str, known: dict[str, Any], path: tuple[str, ...], overlay: Overlay
+    ) -> ConfigError:
+        near = nearest(key, known)
+        elsewhere = [each.path for each in self.paths() if each.path[-1] == key]
+        guess = f"; did you mean {near!r}?" if near else ""
+        if near:
+            hint = "write it so, or put it under unvalidatedValues if your own templates need it"
+        elif elsewhere:
+            hint = f"there is {listed(dotted(each) for each in elsewhere[:3])}"
+        else:
+            hint = f"known here are {listed(sorted(known)[:12])}{', …' if len(known) > 12 else ''}"
+        return ConfigError(
+            "unknown-value", f"unknown value {dotted(path[1:])!r}{guess}", where=overlay.where(path), hint=hint
+        )
+
+
+@cache
+def schema() -> Schema:
+    """The values that the packaged components take."""
+    return Schema(field for component in components().values() for field in component.fields)
+
+
+def _leaves(tree: dict[str, Any]) -> Iterator[Field]:
+    for each in tree.values():
+        if isinstance(each, Field):
+            yield each
+        else:
+            yield from _leaves(each)
+
+
+def shown(value: Any) -> str:
+    """A value in an error message."""
+    if isinstance(value, bool):
+        return f"the boolean {str(value).lower()}"
+    if isinstance(value, (int, float)):
+        return f"the number {value}"
+    if isinstance(value, dict):
+        return "a map"
+    if isinstance(value, list):
+        return "a list"
+    return repr(value)
+
+
+def _check_field(
+    field: Field, value: Any, path: tuple[str, ...], overlay: Overlay
+) -> Iterator[ConfigError]:
+    if value is None:
+        return
+    name = dotted(path[1:])
+    if not _fits(field.type, value):
+        hint = "put it in quotes" if field.type == "string" and not isinstance(value, (dict, list)) else field.doc
+        yield ConfigError(
+            "wrong-type",
+            f"{name} is {_SPOKEN[field.type]}, not {shown(value)}",
+            where=overlay.where(path),
+            hint=hint,
+        )
+    elif field.choices and str(value) not in field.choices:
+        near = nearest(str(value), field.choices)
+        guess = f"; did you mean {near!r}?" if near else ""
+        yield ConfigError(
+            "wrong-value",
+            f"{name} cannot be {value!r}{guess}",
+            where=overlay.where(path),
+            hint=f"choose one of {listed(repr(each) for each in field.choices)}",
+        )
+    elif field.pattern and not re.search(field.pattern, str(value)):
+        yield ConfigError(
+            "wrong-value",
+            f"{name} cannot be {value!r}",
+            where=overlay.where(path),
+            hint="use lower-case letters, digits and dashes, beginning and ending with a letter or digit",
+        )
+    elif (field.minimum is not None and value < field.minimum) or (
+        field.maximum is not None and value > field.maximum
+    ):
+        limits = [
+            f"at least {field.minimum:g}" if field.minimum is not None else "",
+            f"at most {field.maximum:g}" if field.maximum is not None else "",
+        ]
+        yield ConfigError(
+            "wrong-value",
+            f"{name} cannot be {value}",
+            where=overlay.where(path),
+            hint=f"it is {' and '.join(each for each in limits if each)}{f' {field.unit}' if field.unit else ''}",
+        )
+    elif path == ("values", "meshConfig"):
+        yield from _check_mesh(value, path, overlay)
+
+
+def _check_mesh(value: dict[str, Any], path: tuple[str, ...], overlay: Overlay) -> Iterator[ConfigError]:
+    for key in value:
+        if key not in MESH_FIELDS:
+            near = nearest(key, MESH_FIELDS)
+            guess = f"; did you mean {near!r}?" if near else ""
+            yield ConfigError(
+                "unknown-value",
+                f"unknown field {key!r} of the mesh configuration{guess}",
+                where=overlay.where((*path, key)),
+                hint="see https://istio.io/latest/docs/reference/config/istio.mesh.v1alpha1/",
+            )
+
+
+def _fits(kind: str, value: Any) -> bool:
+    match kind:
+        case "string":
+            return isinstance(value, str)
+        case "text":
+            return isinstance(value, (str, int, float)) and not isinstance(value, bool)
+        case "integer":
+            return isinstance(value, int) and not isinstance(value, bool)
+        case "number":
+            return isinstance(value, (int, float)) and not isinstance(value, bool)
+        case "boolean":
+            return isinstance(value, bool)
+        case "amount":
+            return not isinstance(value, bool) and bool(_AMOUNT.match(str(value)))
+        case "ports":
+            return _each(value, _is_port)
+        case "cidrs":
+            return _each(value, _is_range)
+        case "list":
+            return isinstance(value, list)
+        case "map":
+            return isinstance(value, dict)
+        case _:
+            return True
+
+
+def _each(value: Any, good: Any) -> bool:
+    if not isinstance(value, str):
+        return False
+    return value in ("", "*") or all(good(part.strip()) for part in value.split(","))
+
+
+def _is_port(text: str) -> bool:
+    return text in ("", "*") or (text.isdigit() and int(text) <= 65535)
+
+
+def _is_range(text: str) -> bool:
+    try:
+        ip_network(text, strict=False)
+    except ValueError:
+        return False
+    return "/" in text
