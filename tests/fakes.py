@@ -608,8 +608,12 @@ def _selected(obj: Object, labels: str) -> bool:
 
 
 def _has_fields(obj: Object, fields: str) -> bool:
-    terms = [term.partition("=") for term in fields.split(",") if term]
-    return all(str(obj.at(path, "")) == value for path, _, value in terms)
+    for term in filter(None, fields.split(",")):
+        path, _, value = term.partition("=")
+        holds = str(obj.at(path.rstrip("!"), "")) == value.lstrip("=")
+        if holds == path.endswith("!"):
+            return False
+    return True
 
 
 def _replicas(content: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,11 +1,10 @@
-"""istiods that are not there: their XDS for real over TLS on loopback, their cluster from a list."""
+"""istiods that are not there: their XDS for real over TLS on loopback, their cluster in memory."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import cache
 from threading import Event
@@ -16,11 +15,11 @@ from envoy.service.discovery.v3 import discovery_pb2
 from envoy.service.status.v3 import csds_pb2
 
 from meshctl import pki
-from meshctl.errors import MeshctlError, UnreachableError
-from meshctl.model.objects import Kind, Object, Ref
+from meshctl.model.objects import Object, Ref
+from tests.fakes import KINDS, FakeCluster, kind_of
 
 SENT = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
-TOKEN = "a-token"
+TOKEN = "token-of-istio-system-default-for-istio-ca"
 TYPES = {
     "CDS": "type.googleapis.com/envoy.config.cluster.v3.Cluster",
     "LDS": "type.googleapis.com/envoy.config.listener.v3.Listener",
@@ -114,61 +113,53 @@ def client_config(
     return config
 
 
-class ListedCluster:
-    """A cluster that has the objects it was given, and leads forwards to loopback ports by pod name.
+class AskedCluster(FakeCluster):
+    """A cluster with some istiods.
 
-    `broken` maps a kind to the error that reading it raises.
+    Args:
+        objects: what is there; their namespaces come by themselves.
+        name: of the cluster.
+        ports: loopback ports of istiods, by pod.
+        broken: what reading a kind raises, by kind; also `version` and `token`.
     """
-
-    server = "https://127.0.0.1:6443"
 
     def __init__(
         self,
         *objects: Mapping[str, Any],
         name: str = "home",
         ports: Mapping[str, int] | None = None,
-        broken: Mapping[str, MeshctlError] | None = None,
+        broken: Mapping[str, Exception] | None = None,
     ) -> None:
-        self.name = name
         self.reads: list[str] = []
-        self._objects = {each.ref: each for each in map(Object, objects)}
-        self._ports, self._broken = dict(ports or {}), dict(broken or {})
+        self._broken = dict(broken or {})
+        places = {"istio-system", *(each["metadata"].get("namespace", "default") for each in objects)}
+        asker = {"apiVersion": "v1", "kind": "ServiceAccount"}
+        super().__init__(
+            name,
+            *(_named("Namespace", place) for place in sorted(places - {"default"})),
+            {**asker, "metadata": {"namespace": "istio-system", "name": "default"}},
+            *objects,
+            kinds=(*KINDS, kind_of("networking.istio.io/v1", "WorkloadEntry")),
+            settles=False,
+        )
+        for pod, port in (ports or {}).items():
+            self.targets["istio-system", pod, 15012] = ("127.0.0.1", port)
 
     def version(self) -> str:
         self._read("version")
-        return "v1.34.4"
+        return super().version()
 
     def get(self, ref: Ref) -> Object | None:
         self._read(ref.kind)
-        return self._objects.get(ref)
+        return super().get(ref)
 
-    def list(
-        self, api_version: str, kind: str, *, namespace: str = "", labels: str = "", fields: str = ""
-    ) -> tuple[Object, ...]:
+    def list(self, api_version: str, kind: str, **scope: str) -> tuple[Object, ...]:
         self._read(kind)
-        return tuple(
-            each
-            for ref, each in sorted(self._objects.items(), key=lambda item: item[0])
-            if (ref.api_version, ref.kind) == (api_version, kind)
-            and namespace in ("", ref.namespace)
-            and all(_has(each, term) for term in labels.split(",") if term)
-            and all(_is(each, term) for term in fields.split(",") if term)
-        )
+        return super().list(api_version, kind, **scope)
 
-    def names(self, kind: Kind) -> tuple[Ref, ...]:
-        return tuple(each.ref for each in self.list(kind.api_version, kind.kind))
-
-    def token(self, namespace: str, account: str, *, audiences: Sequence[str], seconds: int) -> str:
-        assert (account, tuple(audiences)) == ("default", ("istio-ca",))
+    def token(self, *account: str, **terms: Any) -> str:
         self._read("token")
-        return TOKEN
-
-    @contextmanager
-    def forward(self, namespace: str, pod: str, port: int) -> Iterator[tuple[str, int]]:
-        assert port == 15012
-        if pod not in self._ports:
-            raise UnreachableError("pod-unreachable", f"it is not possible to forward to {pod}")
-        yield "127.0.0.1", self._ports[pod]
+        return super().token(*account, **terms)
 
     def _read(self, kind: str) -> None:
         self.reads.append(kind)
@@ -176,15 +167,8 @@ class ListedCluster:
             raise self._broken[kind]
 
 
-def _has(obj: Object, term: str) -> bool:
-    key, equals, value = term.partition("=")
-    return obj.labels.get(key) == value if equals else key in obj.labels
-
-
-def _is(obj: Object, term: str) -> bool:
-    path, _, value = term.replace("!=", "!").replace("=", "!!").partition("!")
-    found = obj.at(path, "")
-    return found == value[1:] if value.startswith("!") else found != value
+def _named(kind: str, name: str) -> dict[str, Any]:
+    return {"apiVersion": "v1", "kind": kind, "metadata": {"name": name}}
 
 
 def root_config_map(ca: pki.Authority | None = None) -> dict[str, Any]:

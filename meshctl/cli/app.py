@@ -72,12 +72,13 @@ class App:
             raise StoppedError("declined", "stopped before anything was changed")
 
 
-def command(*, cluster: bool = False, yes: bool = False) -> Callable[[F], F]:
+def command(*, cluster: bool = False, yes: bool = False, works: bool = False) -> Callable[[F], F]:
     """Give a click callback its `App`, and the options that go with it.
 
     Args:
         cluster: add `--kubeconfig`, `--context`, `-n`, `-i`.
         yes: add `--yes`.
+        works: add `--verbose`; for commands that tell of work in progress.
     """
 
     def wrap(function: F) -> F:
@@ -86,12 +87,18 @@ def command(*, cluster: bool = False, yes: bool = False) -> Callable[[F], F]:
             from meshctl.cli.report import report_for
 
             target = Target(*(options.pop(name) or "" for name in TARGET)) if cluster else Target()
-            app = App(report_for(options.pop("output")), target, options.pop("yes", False))
+            report = report_for(options.pop("output"), verbose=options.pop("verbose", False))
+            app = App(report, target, options.pop("yes", False))
             with app.report:
                 return function(app, **options)
 
         made: Any = callback
-        for option in [*(_TARGET_OPTIONS if cluster else ()), *((_YES,) if yes else ()), _OUTPUT]:
+        for option in [
+            *(_TARGET_OPTIONS if cluster else ()),
+            *((_YES,) if yes else ()),
+            *((_VERBOSE,) if works else ()),
+            _OUTPUT,
+        ]:
             made = option(made)
         return made  # type: ignore[no-any-return]
 
@@ -108,6 +115,7 @@ _OUTPUT = click.option(
     help="Output form.",
 )
 _YES = click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+_VERBOSE = click.option("-v", "--verbose", is_flag=True, help="Tell of every object, line by line.")
 _TARGET_OPTIONS = (
     click.option(
         "-i", "--istio-namespace", "--istioNamespace", default="istio-system", show_default=True,

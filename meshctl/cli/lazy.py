@@ -18,7 +18,7 @@ Table = dict[str, dict[str, tuple[str, str]]]
 class LazyGroup(click.Group):
     """Commands by section; each is `module:attribute` and a line of help."""
 
-    def __init__(self, name: str, table: Table, aliases: Mapping[str, str], *, help: str) -> None:  # noqa: A002 (click's own name)
+    def __init__(self, name: str, table: Table, aliases: Mapping[str, str], *, help: str) -> None:
         """Make the group.
 
         Args:
@@ -58,7 +58,7 @@ class LazyGroup(click.Group):
         except click.UsageError as error:
             near = nearest(args[0], [*self.list_commands(ctx), *self.aliases])
             if near:
-                error.message = f"{error.message.rstrip('.')}; did you mean {near!r}?"
+                raise click.UsageError(f"{error.message.rstrip('.')}; did you mean {near!r}?", ctx) from None
             raise
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -8,7 +8,7 @@ import click
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from meshctl.cli.report import event_line
+from meshctl.cli.report import Tally, event_line
 from meshctl.model.event import Changed, Done, Failed, Skipped, Started, Unchanged, Waiting, Warned
 
 if TYPE_CHECKING:
@@ -26,18 +26,18 @@ class Live:
         self.console = Console(stderr=True, highlight=False)
         self.progress: Progress | None = None
         self.tasks: dict[str, Any] = {}
-        self.counts: dict[str, int] = {}
+        self.tally = Tally()
 
     def event(self, event: Event) -> None:
         """Move the line of the event's group."""
+        event = self.tally.told(event)
         match event:
             case Started(group, subject):
                 self._show(group, subject)
             case Changed(group, subject, detail):
-                self.counts[group] = self.counts.get(group, 0) + 1
                 self._show(group, f"{subject} {detail}".strip())
-            case Unchanged(group, _):
-                self.counts.setdefault(group, 0)
+            case Unchanged():
+                pass
             case Waiting(group, subject, cause):
                 self._show(group, f"{subject}: [yellow]{_plain(cause)}[/yellow]", markup=True)
             case Skipped() | Warned():

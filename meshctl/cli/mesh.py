@@ -45,7 +45,7 @@ def seconds(text: str) -> float:
 @TAKE_OVER
 @ADOPT
 @TIMEOUT
-@command(cluster=True, yes=True)
+@command(cluster=True, yes=True, works=True)
 def install(app: App, dry_run: bool, take_over: bool, adopt: bool, timeout: float, **asked: Any) -> None:
     """Install the mesh, or bring it in line with what is asked.
 
@@ -135,7 +135,7 @@ def _unchanged(wave: Wave) -> str:
 @click.option("--mesh", default="mesh", show_default=True, metavar="NAME", help="Name of the mesh.")
 @click.option("--dry-run", is_flag=True, help="Only show what would go.")
 @TIMEOUT
-@command(cluster=True, yes=True)
+@command(cluster=True, yes=True, works=True)
 def uninstall(
     app: App, purge: bool, keep_ca: bool, save_to: str, mesh: str, dry_run: bool, timeout: float
 ) -> None:

@@ -22,16 +22,10 @@ def plan_text(plan: Plan) -> str:
     """The plan by part: `+` new, `~` changed with each leaf, `-` removed, then the counts."""
     if plan.is_empty:
         return "nothing to do: the cluster is as asked"
-    lines: list[str] = []
-    part = None
+    parts: dict[str, list[str]] = {}
     for step in plan.steps:
-        found = _lines(step)
-        if not found:
-            continue
-        if step_part(step) != part:
-            part = step_part(step)
-            lines.append(part)
-        lines += [f"  {line}" for line in found]
+        parts.setdefault(step_part(step), []).extend(f"  {line}" for line in _lines(step))
+    lines = [line for part, found in parts.items() if found for line in (part, *found)]
     return "\n".join([*lines, *(f"! {warning}" for warning in plan.warnings), "", counted(plan)])
 
 

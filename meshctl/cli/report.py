@@ -7,6 +7,9 @@ from __future__ import annotations
 
 import json
 import sys
+import time
+from collections import Counter
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol, Self, assert_never
 
 import click
@@ -18,6 +21,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from meshctl.model.event import Event
+
+
+WAIT_EVERY = 2.0
+"""Seconds before the first line that says what a group waits for, and between two of them."""
 
 
 class Report(Protocol):
@@ -47,17 +54,51 @@ class Report(Protocol):
     def __exit__(self, *error: object) -> None: ...
 
 
+class Tally:
+    """Counts what was done in each group, so that its last line can say it."""
+
+    def __init__(self) -> None:
+        """Begin with nothing."""
+        self.counts: dict[str, Counter[str]] = {}
+
+    def told(self, event: Event) -> Event:
+        """The event, with the counts of its group in the summary when the group is done."""
+        if isinstance(event, Changed) and event.detail:
+            self.counts.setdefault(event.group, Counter())[event.detail] += 1
+        if isinstance(event, Done) and not event.summary:
+            counts = self.counts.pop(event.group, Counter())
+            return replace(event, summary=", ".join(f"{count} {word}" for word, count in counts.items()))
+        return event
+
+
 class Text:
-    """Plain lines."""
+    """Plain lines: what is waited for, and what was done; each object with `--verbose`."""
 
     is_json = False
     form = "text"
 
+    def __init__(self, *, verbose: bool = False) -> None:
+        """Make one; `verbose` tells every object."""
+        self.verbose = verbose
+        self.tally = Tally()
+        self.last_wait: dict[str, float] = {}
+
     def event(self, event: Event) -> None:
         """One line to stderr; what did not change is left out."""
-        line = event_line(event)
-        if line:
-            click.echo(line, err=True)
+        event = self.tally.told(event)
+        if self._is_worth_it(event):
+            click.echo(event_line(event), err=True)
+
+    def _is_worth_it(self, event: Event) -> bool:
+        if isinstance(event, Started | Changed):
+            return self.verbose
+        if isinstance(event, Waiting):
+            now = time.monotonic()
+            if now - self.last_wait.setdefault(event.group, now) < WAIT_EVERY:
+                return False
+            self.last_wait[event.group] = now
+            return True
+        return not isinstance(event, Unchanged)
 
     def result(self, data: Any, text: str) -> None:
         """The text, to stdout."""
@@ -108,17 +149,17 @@ class Yaml(Json):
         click.echo(yaml.safe_dump(data, sort_keys=False), nl=False)
 
 
-def report_for(form: str) -> Report:
+def report_for(form: str, *, verbose: bool = False) -> Report:
     """The reporter for `-o`, live where a person is watching."""
     if form == "json":
         return Json()
     if form == "yaml":
         return Yaml()
-    if sys.stderr.isatty():
+    if sys.stderr.isatty() and not verbose:
         from meshctl.cli.live import Live
 
         return Live()
-    return Text()
+    return Text(verbose=verbose)
 
 
 def event_line(event: Event) -> str:

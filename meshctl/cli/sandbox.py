@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import click
 
 from meshctl.cli.app import App, command
@@ -54,8 +56,16 @@ NAME = click.option(
     type=click.IntRange(1, 5000),
     help="Nodes a cluster, in light mode.",
 )
-@command()
-def up(app: App, name: str, clusters: int, hosts: int, light: bool | None, network: str, nodes: int) -> None:
+@command(works=True)
+def up(
+    app: App,
+    name: str,
+    clusters: int,
+    hosts: int,
+    light: bool | None,
+    network: Literal["flat", "separate"],
+    nodes: int,
+) -> None:
     """Bring up clusters and hosts, or finish what an interrupted run began.
 
     \b
@@ -76,7 +86,7 @@ def up(app: App, name: str, clusters: int, hosts: int, light: bool | None, netwo
 
 @sandbox.command()
 @NAME
-@command()
+@command(works=True)
 def down(app: App, name: str) -> None:
     """Take the sandbox away: processes, mounts, namespaces, links and cgroups.
 

@@ -52,8 +52,17 @@ def history(app: App, mesh: str) -> None:
 
 @click.command("proxy-status")
 @click.argument("workload", required=False, default="")
-@click.option("-r", "--revision", default="", metavar="NAME", help="Only proxies of this control-plane revision.")
-@click.option("--timeout", default="10s", show_default=True, metavar="DURATION", callback=lambda _c, _o, value: seconds(value), help="How long each istiod may take.")
+@click.option(
+    "-r", "--revision", default="", metavar="NAME", help="Only proxies of this control-plane revision."
+)
+@click.option(
+    "--timeout",
+    default="10s",
+    show_default=True,
+    metavar="DURATION",
+    callback=lambda _c, _o, value: seconds(value),
+    help="How long each istiod may take.",
+)
 @command(cluster=True)
 def proxy_status(app: App, workload: str, revision: str, timeout: float) -> int:
     """What every proxy has acknowledged, of all istiods at once.

@@ -26,7 +26,9 @@ def proxies_text(status: ProxyStatus) -> str:
     if status.proxies:
         header = ("NAME", "CLUSTER", "KIND", "ISTIOD", "VERSION", *TYPES)
         blocks.append(table([_proxy_row(proxy) for proxy in status.proxies], header))
-    blocks += [f"! {proxy.name}.{proxy.namespace}: {line}" for proxy in status.proxies for line in _rejected(proxy)]
+    blocks += [
+        f"! {proxy.name}.{proxy.namespace}: {line}" for proxy in status.proxies for line in _rejected(proxy)
+    ]
     blocks += [
         f"! {seat.name}.{seat.namespace}: has a {seat.carrier} and is not connected{_because(seat.trouble)}"
         for seat in status.missing
@@ -46,7 +48,8 @@ def mesh_text(status: MeshStatus) -> str:
 def history_text(releases: tuple[Release, ...]) -> str:
     """One line a generation."""
     rows = [
-        (str(r.generation), r.status, r.version, r.revision or "default", r.profile, r.created) for r in releases
+        (str(r.generation), r.status, r.version, r.revision or "default", r.profile, r.created)
+        for r in releases
     ]
     header = ("GENERATION", "STATUS", "VERSION", "REVISION", "PROFILE", "CREATED")
     return table(rows, header) if rows else "nothing was installed here by meshctl"
@@ -72,7 +75,14 @@ def _because(cause: str) -> str:
 def _proxy_row(proxy: Proxy) -> tuple[str, ...]:
     states = proxy.states
     types = (_state(states[name].state) if name in states else "-" for name in TYPES)
-    return (f"{proxy.name}.{proxy.namespace}", proxy.cluster, proxy.carrier, proxy.istiod, proxy.version, *types)
+    return (
+        f"{proxy.name}.{proxy.namespace}",
+        proxy.cluster,
+        proxy.carrier,
+        proxy.istiod,
+        proxy.version,
+        *types,
+    )
 
 
 def _state(state: Sync) -> str:
@@ -80,14 +90,18 @@ def _state(state: Sync) -> str:
 
 
 def _rejected(proxy: Proxy) -> list[str]:
-    return [f"rejected {name}: {sync.error}" for name, sync in proxy.states.items() if sync.state is Sync.ERROR]
+    return [
+        f"rejected {name}: {sync.error}" for name, sync in proxy.states.items() if sync.state is Sync.ERROR
+    ]
 
 
 def _cluster_text(one: Standing, now: datetime) -> str:
     facts = [("cluster", f"{one.cluster}  {one.server}  {one.version}".rstrip())]
     facts += [("mesh", _release_words(release)) for release in one.releases]
     if one.is_installed:
-        facts.append(("default", f"injects {one.default.injection or '-'}, validates {one.default.validation or '-'}"))
+        facts.append(
+            ("default", f"injects {one.default.injection or '-'}, validates {one.default.validation or '-'}")
+        )
     if one.data_plane:
         plane = one.data_plane
         versions = ", ".join(f"{version} ×{count}" for version, count in sorted(plane.versions.items()))
@@ -101,7 +115,11 @@ def _cluster_text(one: Standing, now: datetime) -> str:
     elif not one.is_installed:
         blocks.append("no mesh is installed here; `meshctl install` begins one")
     blocks += ["\n".join(findings_text(one.findings))] if one.findings else []
-    blocks += ["\n".join(f"! {what} could not be read: {error.message}" for what, error in one.unread)] if one.unread else []
+    blocks += (
+        ["\n".join(f"! {what} could not be read: {error.message}" for what, error in one.unread)]
+        if one.unread
+        else []
+    )
     return "\n\n".join(blocks)
 
 
@@ -116,7 +134,15 @@ def _release_words(release: Release) -> str:
 def _installation_row(each: Installation) -> tuple[str, ...]:
     place = f"{each.ref.kind.lower()}/{each.ref.name}.{each.ref.namespace}"
     trouble = "; ".join((each.trouble, *each.causes)) if each.trouble else ""
-    return (place, each.role, each.revision, each.version or "-", f"{each.ready}/{each.wanted}", each.by or "-", trouble)
+    return (
+        place,
+        each.role,
+        each.revision,
+        each.version or "-",
+        f"{each.ready}/{each.wanted}",
+        each.by or "-",
+        trouble,
+    )
 
 
 def _age_words(age: CertificateAge, now: datetime) -> str:

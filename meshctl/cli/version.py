@@ -28,10 +28,15 @@ def version(app: App, remote: bool) -> None:
     facts: dict[str, Any] = {"client": installed("istio-meshctl"), "istio": minors}
     lines = [("meshctl", facts["client"]), ("istio", ", ".join(minors))]
     if remote:
-        from meshctl.actions.status import running_versions
+        from meshctl.actions.status import status
+        from meshctl.model.standing import Role
 
-        found = running_versions(app.target.world(), app.target.istio_namespace)
-        facts["controlPlane"] = list(found)
+        seen = status(app.target.world(), istio_namespace=app.target.istio_namespace)
+        istiods = (
+            each for one in seen.clusters for each in one.installations if each.role is Role.CONTROL_PLANE
+        )
+        found = sorted({each.version for each in istiods})
+        facts["controlPlane"] = found
         lines.append(("control plane", ", ".join(found) or "none found"))
     app.report.result(facts, pairs(lines))
 

@@ -53,7 +53,7 @@ def make_bridge(ledger: Ledger, layout: Layout) -> None:
     ledger.record(Link(layout.bridge))
     run(["ip", "link", "add", layout.bridge, "type", "bridge"])
     run(["ip", "address", "add", f"{layout.gateway}/{layout.network.prefixlen}", "dev", layout.bridge])
-    run(["ip", "link", "set", layout.bridge, "up"])
+    run(["ip", "link", "set", layout.bridge, "up", "alias", _alias(layout)])
 
 
 def plug_in(
@@ -73,7 +73,7 @@ def plug_in(
     run(["ip", "netns", "add", netns])
     ledger.record(Link(link))
     run(["ip", "link", "add", link, "type", "veth", "peer", "name", "eth0", "netns", netns])
-    run(["ip", "link", "set", link, "master", layout.bridge, "up"])
+    run(["ip", "link", "set", link, "master", layout.bridge, "up", "alias", _alias(layout)])
     inside = ["ip", "-n", netns]
     run([*inside, "address", "add", f"{address}/{layout.network.prefixlen}", "dev", "eth0"])
     run([*inside, "link", "set", "lo", "up"])
@@ -119,6 +119,11 @@ def _tolerant(argv: list[str], gone: Callable[[], bool]) -> None:
     except MeshctlError:
         if not gone():
             raise
+
+
+def _alias(layout: Layout) -> str:
+    """What `ip link` says about our links, whose own names are too short to tell."""
+    return f"meshctl sandbox {layout.name}"
 
 
 def _set(netns: str, key: str, value: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from pathlib import Path
 
 from meshctl.errors import FailedError
@@ -78,6 +78,8 @@ def together(parts: Sequence[Iterator[Event]]) -> Iterator[Event]:
         except BaseException as error:  # noqa: BLE001 - carried to the reading thread and raised there
             events.put(error)
         finally:
+            if isinstance(part, Generator):
+                part.close()  # here, so that what it cleans up is clean when all have been joined
             events.put(None)
 
     threads = [threading.Thread(target=work, args=(part,), daemon=True) for part in parts]

@@ -22,12 +22,15 @@ def dump(contents: Iterable[Mapping[str, Any]]) -> str:
     return "".join(f"---\n{block(each)}" for each in contents)
 
 
-def block(tree: Mapping[str, Any]) -> str:
-    """A map as block-style YAML, keys in their order, ending in a newline."""
-    if not tree:
-        return "{}\n"
+def block(tree: Any) -> str:
+    """Data as block-style YAML, keys in their order, ending in a newline."""
     lines: list[str] = []
-    _map(tree, "", "", lines)
+    if isinstance(tree, dict) and tree:
+        _map(tree, "", "", lines)
+    elif isinstance(tree, (list, tuple)) and tree:
+        _list(tree, "", lines)
+    else:
+        lines.append(text(tree) if isinstance(tree, str) else json.dumps(tree))
     lines.append("")
     return "\n".join(lines)
 

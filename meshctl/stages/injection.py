@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
     from jinja2 import Environment
 
+# What writes the bootstrap file of gRPC applications that have no agent; any image with `sh` would do.
+SHELL_IMAGE = "busybox:1.28"
+
 SUFFIX = ".yaml.gotmpl.j2"
 
 # Templates that an istiod only knows where it has the feature.
@@ -41,7 +44,7 @@ def injection_templates(features: Mapping[str, bool]) -> dict[str, str]:
     folder = data("templates") / "sidecar"
     # Templates and parts call each part by its file's name. The dictionary is shared with the parts
     # rather than copied, so that they see each other whatever the order they are loaded in.
-    names: dict[str, Any] = {"features": defaultdict(bool, features)}
+    names: dict[str, Any] = {"features": defaultdict(bool, features), "shell_image": SHELL_IMAGE}
     for path in sorted(folder.glob("parts/*.j2")):
         part = environment.get_template(f"parts/{path.name}")
         names[path.stem] = part.make_module(names, shared=True)
@@ -73,6 +76,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         auto_reload=False,
         optimized=False,  # folding constants costs more than it saves where a template is rendered once
+        bytecode_cache=Compiled(data("templates") / "sidecar"),
     )
     environment.filters |= {"at": _at, "take": _take}
     return environment

@@ -99,7 +99,10 @@ class Schema:
         else:
             hint = f"known here are {listed(sorted(known)[:12])}{', …' if len(known) > 12 else ''}"
         return ConfigError(
-            "unknown-value", f"unknown value {dotted(path[1:])!r}{guess}", where=overlay.where(path), hint=hint
+            "unknown-value",
+            f"unknown value {dotted(path[1:])!r}{guess}",
+            where=overlay.where(path),
+            hint=hint,
         )
 
 
@@ -130,14 +133,16 @@ def shown(value: Any) -> str:
     return repr(value)
 
 
-def _check_field(
-    field: Field, value: Any, path: tuple[str, ...], overlay: Overlay
-) -> Iterator[ConfigError]:
+def _check_field(field: Field, value: Any, path: tuple[str, ...], overlay: Overlay) -> Iterator[ConfigError]:
     if value is None:
         return
     name = dotted(path[1:])
     if not _fits(field.type, value):
-        hint = "put it in quotes" if field.type == "string" and not isinstance(value, (dict, list)) else field.doc
+        hint = (
+            "put it in quotes"
+            if field.type == "string" and not isinstance(value, (dict, list))
+            else field.doc
+        )
         yield ConfigError(
             "wrong-type",
             f"{name} is {_SPOKEN[field.type]}, not {shown(value)}",

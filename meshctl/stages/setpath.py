@@ -179,7 +179,7 @@ def _read(wish: Setting, steps: tuple[Step, ...], schema: Schema) -> Any:
         return _structure(wish)
     if field is not None and field.type in ("string", "text", "ports", "cidrs", "amount"):
         return wish.text.replace("\\,", ",")
-    if path[: len(_TEXT_BELOW)] == _TEXT_BELOW or path[-1:] == ("tag",):
+    if path[: len(_TEXT_BELOW)] == _TEXT_BELOW or path[-1] in ("tag", "compatibilityVersion"):
         return wish.text
     return guess(wish.text)
 
@@ -208,4 +208,3 @@ def guess(text: str) -> Any:
     if text in _BOOLEANS:
         return _BOOLEANS[text]
     return text.replace("\\,", ",")
-

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 CONTROL_PLANE_READY: Final = Rule(
     "control-plane-ready",
     Level.ERROR,
-    "Every replica of istiod is ready.",
+    "istiod has replicas, and every one is ready.",
     "see its pods and their logs in the control plane's namespace",
 )
 CONTROL_PLANE_PRESENT: Final = Rule(
@@ -104,6 +104,8 @@ def _of_control_planes(one: Standing) -> Iterator[Finding]:
     for each in planes:
         if each.trouble:
             yield CONTROL_PLANE_READY.at(str(each.ref), _why(each))
+        elif each.wanted == 0:
+            yield CONTROL_PLANE_READY.at(str(each.ref), "it is scaled to 0 replicas")
     if any(what == "workloads" for what, _ in one.unread):
         return  # what could not be read is not missing
     for release in one.releases:

@@ -58,6 +58,19 @@ def mesh_status_data(status: MeshStatus) -> dict[str, Any]:
     }
 
 
+def release_data(release: Release) -> dict[str, Any]:
+    return {
+        "mesh": release.mesh,
+        "generation": release.generation,
+        "status": release.status.value,
+        "version": release.version,
+        "revision": release.revision or "default",
+        "profile": release.profile,
+        "namespace": release.namespace,
+        "created": release.created,
+    }
+
+
 def _proxy_data(proxy: Proxy) -> dict[str, Any]:
     return {
         "name": proxy.name,
@@ -86,7 +99,7 @@ def _cluster_data(one: Standing, now: datetime) -> dict[str, Any]:
         "server": one.server,
         "version": one.version,
         "installed": one.is_installed,
-        "releases": [_release_data(each) for each in one.releases],
+        "releases": [release_data(each) for each in one.releases],
         "installations": [_installation_data(each) for each in one.installations],
         "webhooks": [_webhook_data(each) for each in one.webhooks],
         "default": {"injection": one.default.injection, "validation": one.default.validation},
@@ -94,19 +107,6 @@ def _cluster_data(one: Standing, now: datetime) -> dict[str, Any]:
         "dataPlane": None if one.data_plane is None else _data_plane_data(one.data_plane),
         "findings": [_finding_data(each) for each in one.findings],
         "unread": [{"what": what, "error": _error_data(error)} for what, error in one.unread],
-    }
-
-
-def _release_data(release: Release) -> dict[str, Any]:
-    return {
-        "mesh": release.mesh,
-        "generation": release.generation,
-        "status": release.status.value,
-        "version": release.version,
-        "revision": release.revision or "default",
-        "profile": release.profile,
-        "namespace": release.namespace,
-        "created": release.created,
     }
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
-from datetime import UTC, datetime
 from threading import Event
 from typing import Any
 
@@ -12,22 +11,12 @@ import pytest
 from meshctl.actions.proxies import proxy_status
 from meshctl.errors import AccessError, ConfigError, FailedError, UnreachableError
 from meshctl.model.objects import Object
-from meshctl.model.proxy import Carrier, ProxyStatus, short_type
+from meshctl.model.proxy import Carrier, Inventory, ProxyStatus, short_type
 from meshctl.ports import World
 from meshctl.stages import sync
 from meshctl.stages.status_data import proxy_status_data
-from tests.istiods import FakeIstiod, ListedCluster, client_config, istiod_pod, proxied_pod, root_config_map
-
-
-class StillClock:
-    def now(self) -> datetime:
-        return datetime(2026, 3, 1, tzinfo=UTC)
-
-    def monotonic(self) -> float:
-        return 0.0
-
-    def sleep(self, seconds: float) -> None:
-        raise AssertionError("nothing here waits by the clock")
+from tests.fakes import FakeClock, FakeFiles
+from tests.istiods import AskedCluster, FakeIstiod, client_config, istiod_pod, proxied_pod, root_config_map
 
 
 def look(
@@ -40,8 +29,10 @@ def look(
     with ExitStack() as stack:
         ports = {name: stack.enter_context(istiod).port for name, istiod in istiods.items()}
         pods = [istiod_pod(name, **asked.pop("pod", {})) for name in istiods]
-        cluster = ListedCluster(root_config_map(), *pods, *objects, ports=ports, broken=broken)
-        return proxy_status(World({"home": cluster}, {}, StillClock(), None), **{"seconds": 5.0, **asked})
+        cluster = AskedCluster(root_config_map(), *pods, *objects, ports=ports, broken=broken)
+        return proxy_status(
+            World({"home": cluster}, {}, FakeClock(), FakeFiles()), **{"seconds": 5.0, **asked}
+        )
 
 
 def entry(namespace: str, istiod: str, *, connected: bool = True) -> dict[str, Any]:
@@ -101,7 +92,7 @@ def test_an_istiod_that_cannot_be_reached_is_named() -> None:
 def test_a_forward_that_never_opens_is_given_up() -> None:
     thawed = Event()
 
-    class Frozen(ListedCluster):
+    class Frozen(AskedCluster):
         def forward(self, namespace: str, pod: str, port: int) -> Any:
             if pod == "istiod-2":
                 thawed.wait(20)
@@ -110,7 +101,7 @@ def test_a_forward_that_never_opens_is_given_up() -> None:
     with FakeIstiod(client_config("web-1")) as istiod:
         pods = [istiod_pod("istiod-1"), istiod_pod("istiod-2"), proxied_pod("web-1")]
         cluster = Frozen(root_config_map(), *pods, ports={"istiod-1": istiod.port})
-        status = proxy_status(World({"home": cluster}, {}, StillClock(), None), seconds=0.2)
+        status = proxy_status(World({"home": cluster}, {}, FakeClock(), FakeFiles()), seconds=0.2)
         thawed.set()
     assert [each.name for each in status.proxies] == ["web-1"]
     assert [each.name for each in status.failed] == ["istiod-2"]
@@ -138,10 +129,9 @@ def test_pods_that_are_done_leaving_or_without_a_proxy_are_not_missing() -> None
     leaving["metadata"]["deletionTimestamp"] = "2026-03-01T12:00:00Z"
     plain = proxied_pod("web-3")
     plain["spec"]["containers"] = [{"name": "app"}]
-    assert (
-        look({"istiod-1": FakeIstiod()}, proxied_pod("job-1", phase="Succeeded"), leaving, plain).missing
-        == ()
-    )
+    seats = sync.seats(map(Object, (leaving, plain)), "Kubernetes")
+    assert sync.missing((), [Inventory("Kubernetes", seats)]) == ()
+    assert look({"istiod-1": FakeIstiod()}, proxied_pod("job-1", phase="Succeeded"), plain).missing == ()
 
 
 def test_what_a_proxy_runs_in_is_told() -> None:
@@ -183,7 +173,7 @@ def test_what_a_proxy_runs_in_is_told() -> None:
 def test_without_the_right_to_list_pods_the_proxies_are_told_all_the_same() -> None:
     denied = AccessError("forbidden", "you may not list Pods")
 
-    class NoPods(ListedCluster):
+    class NoPods(AskedCluster):
         def list(self, *kind: Any, labels: str = "", **scope: Any) -> Any:
             if "app=istiod" not in labels:
                 raise denied
@@ -191,7 +181,7 @@ def test_without_the_right_to_list_pods_the_proxies_are_told_all_the_same() -> N
 
     with FakeIstiod(client_config("web-1")) as istiod:
         cluster = NoPods(root_config_map(), istiod_pod(), ports={"istiod-1": istiod.port})
-        status = proxy_status(World({"home": cluster}, {}, StillClock(), None), seconds=5)
+        status = proxy_status(World({"home": cluster}, {}, FakeClock(), FakeFiles()), seconds=5)
     assert [(each.name, each.carrier) for each in status.proxies] == [("web-1", Carrier.UNKNOWN)]
     assert status.unseen == (("home", denied),)
     assert status.is_partial
@@ -315,7 +305,8 @@ def test_the_json_form_is_stable() -> None:
                 "name": "istiod-2", "namespace": "istio-system", "cluster": "home", "revision": "default",
                 "version": "", "proxies": 0,
                 "error": {
-                    "code": "pod-unreachable", "message": "it is not possible to forward to istiod-2",
+                    "code": "pod-unreachable",
+                    "message": "nothing listens on port 15012 of Pod istio-system/istiod-2",
                     "details": [], "hint": "",
                 },
             },

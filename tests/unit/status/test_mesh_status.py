@@ -18,43 +18,26 @@ from meshctl.model.release import Release, Status
 from meshctl.model.standing import DefaultOwner, MeshStatus, Standing
 from meshctl.ports import World
 from meshctl.stages.status_data import mesh_status_data
-from tests.istiods import ListedCluster, proxied_pod, root_config_map
+from tests.fakes import FakeClock, FakeFiles, FakeReleases
+from tests.istiods import AskedCluster, proxied_pod, root_config_map
 
 BORN = datetime(2026, 3, 1, tzinfo=UTC)
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 ROOT = pki.new_authority(pki.Subject(common_name="root"), BORN, days=100)
-
-
-class StoppedClock:
-    def __init__(self, now: datetime) -> None:
-        self._now = now
-
-    def now(self) -> datetime:
-        return self._now
-
-    def monotonic(self) -> float:
-        return 0.0
-
-    def sleep(self, seconds: float) -> None:
-        raise AssertionError("nothing here waits")
-
-
-class Records:
-    def __init__(self, *records: Release) -> None:
-        self._records = records
-
-    def meshes(self) -> tuple[str, ...]:
-        return tuple(dict.fromkeys(each.mesh for each in self._records))
-
-    def of(self, mesh: str) -> tuple[Release, ...]:
-        return tuple(each for each in self._records if each.mesh == mesh)
+ALL_READY = {
+    "observedGeneration": 1,
+    "desiredNumberScheduled": 2,
+    "updatedNumberScheduled": 2,
+    "numberAvailable": 2,
+    "numberReady": 2,
+}
 
 
 def stand(
     *objects: Any, records: tuple[Release, ...] = (), now: datetime = NOON, **cluster: Any
 ) -> MeshStatus:
-    home = ListedCluster(*objects, **cluster)
-    return status(World({"home": home}, {"home": Records(*records)}, StoppedClock(now), None))
+    home = AskedCluster(*objects, **cluster)
+    return status(World({"home": home}, {"home": FakeReleases(*records)}, FakeClock(now), FakeFiles()))
 
 
 def only(found: MeshStatus) -> Standing:
@@ -73,7 +56,13 @@ def deployment(
     if router:
         container = {"name": "istio-proxy", "image": f"istio/proxyv2:{tag}", "args": ["proxy", "router"]}
     given = {"istio": "ingressgateway"} if router else {"istio": "pilot", "app": "istiod"}
-    state = {"replicas": 1, "updatedReplicas": 1, "readyReplicas": ready, "availableReplicas": ready}
+    state = {
+        "observedGeneration": 1,
+        "replicas": 1,
+        "updatedReplicas": 1,
+        "readyReplicas": ready,
+        "availableReplicas": ready,
+    }
     return {
         "apiVersion": "apps/v1",
         "kind": "Deployment",
@@ -353,10 +342,10 @@ def test_pods_with_a_proxy_are_counted_by_version() -> None:
 def test_a_cluster_that_is_away_is_told_among_the_others() -> None:
     away = UnreachableError("unreachable", "no answer")
     world = World(
-        {"home": ListedCluster(*WHOLE), "far": ListedCluster(name="far", broken={"version": away})},
+        {"home": AskedCluster(*WHOLE), "far": AskedCluster(name="far", broken={"version": away})},
         {},
-        StoppedClock(NOON),
-        None,
+        FakeClock(NOON),
+        FakeFiles(),
     )
     found = status(world)
     assert [(each.cluster, each.unread) for each in found.clusters] == [
@@ -379,7 +368,7 @@ def test_the_json_form_is_stable() -> None:
     assert data["sound"] is True
     assert {key: value for key, value in cluster.items() if key not in ("installations", "webhooks")} == {
         "cluster": "home",
-        "server": "https://127.0.0.1:6443",
+        "server": "https://home.example:6443",
         "version": "v1.34.4",
         "installed": True,
         "releases": [
@@ -425,3 +414,10 @@ def test_no_private_part_of_a_secret_is_kept() -> None:
     private = base64.b64encode(b"the private part").decode()
     assert private not in repr(found)
     assert private not in str(mesh_status_data(found))
+
+
+def test_a_control_plane_scaled_to_nothing_is_found() -> None:
+    plane = deployment(ready=0)
+    plane["spec"]["replicas"] = 0
+    plane["status"] = {"observedGeneration": 1}
+    assert [finding.message for finding in stand(plane).findings] == ["it is scaled to 0 replicas"]

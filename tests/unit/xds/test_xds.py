@@ -12,17 +12,17 @@ from meshctl import pki
 from meshctl.adapters import xds
 from meshctl.errors import AccessError, FailedError, MeshctlError, UnreachableError
 from meshctl.model.proxy import Sync
-from tests.istiods import SENT, TOKEN, FakeIstiod, ListedCluster, client_config, istiod_pod, root_config_map
+from tests.istiods import SENT, TOKEN, AskedCluster, FakeIstiod, client_config, istiod_pod, root_config_map
 
 SERVER = xds.Server("istiod-1", "istio-system", "default", "Kubernetes")
 
 
-def a_cluster(istiod: FakeIstiod | None = None, *objects: dict[str, Any]) -> ListedCluster:
+def a_cluster(istiod: FakeIstiod | None = None, *objects: dict[str, Any]) -> AskedCluster:
     ports = {"istiod-1": istiod.port} if istiod else {}
-    return ListedCluster(root_config_map(), istiod_pod(), *objects, ports=ports)
+    return AskedCluster(root_config_map(), istiod_pod(), *objects, ports=ports)
 
 
-def ask(cluster: ListedCluster, server: xds.Server = SERVER, seconds: float = 5.0) -> xds.Answer:
+def ask(cluster: AskedCluster, server: xds.Server = SERVER, seconds: float = 5.0) -> xds.Answer:
     return xds.ask(cluster, server, xds.caller(cluster, "istio-system"), xds.SYNCZ, seconds=seconds)
 
 
@@ -115,7 +115,7 @@ def test_nobody_listening_is_told_as_that() -> None:
 
 
 def test_without_the_mesh_root_no_token_is_asked_for() -> None:
-    cluster = ListedCluster(istiod_pod())
+    cluster = AskedCluster(istiod_pod())
     with pytest.raises(FailedError) as caught:
         xds.caller(cluster, "istio-system")
     assert caught.value.code == "mesh-root-missing"
@@ -127,7 +127,7 @@ def test_what_is_held_to_ask_shows_no_secret() -> None:
 
 
 def test_only_running_istiods_of_the_revision_are_asked() -> None:
-    cluster = ListedCluster(
+    cluster = AskedCluster(
         istiod_pod("istiod-2"),
         istiod_pod("istiod-1"),
         istiod_pod("istiod-3", phase="Pending"),
