@@ -67,8 +67,12 @@ class Tally:
             self.counts.setdefault(event.group, Counter())[event.detail] += 1
         if isinstance(event, Done) and not event.summary:
             counts = self.counts.pop(event.group, Counter())
-            return replace(event, summary=", ".join(f"{count} {word}" for word, count in counts.items()))
+            return replace(event, summary=", ".join(_counted(word, count) for word, count in counts.items()))
         return event
+
+
+def _counted(word: str, count: int) -> str:
+    return word if word[0].isdigit() else f"{count} {word}"
 
 
 class Text:

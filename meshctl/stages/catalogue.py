@@ -192,7 +192,9 @@ def _profile(name: str, where: Where | None) -> Profile:
             hint=f"choose one of {listed(known)}",
         )
     told = _read(f"{name}.yaml")
-    return Profile(name, told.data["summary"], told.data.get("extends", ""), _overlay(told, Layer.PROFILE, name))
+    return Profile(
+        name, told.data["summary"], told.data.get("extends", ""), _overlay(told, Layer.PROFILE, name)
+    )
 
 
 @cache

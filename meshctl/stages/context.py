@@ -126,7 +126,10 @@ def named(names: list[str]) -> list[dict[str, str]]:
 
 def resources(tree: Mapping[str, Any] | None) -> dict[str, Any]:
     """Resource requirements without what was set to nothing."""
-    kept = {kind: {name: size for name, size in (sizes or {}).items() if size} for kind, sizes in (tree or {}).items()}
+    kept = {
+        kind: {name: size for name, size in (sizes or {}).items() if size}
+        for kind, sizes in (tree or {}).items()
+    }
     return {kind: sizes for kind, sizes in kept.items() if sizes}
 
 

@@ -74,7 +74,9 @@ def affinity(gateway: Tree, rest: Tree) -> Tree | None:
     ]
     node: Tree = {}
     if must:
-        node["requiredDuringSchedulingIgnoredDuringExecution"] = {"nodeSelectorTerms": [{"matchExpressions": must}]}
+        node["requiredDuringSchedulingIgnoredDuringExecution"] = {
+            "nodeSelectorTerms": [{"matchExpressions": must}]
+        }
     if rather:
         node["preferredDuringSchedulingIgnoredDuringExecution"] = rather
     found = {"nodeAffinity": node} if node else {}

@@ -40,11 +40,14 @@ def overridden(contents: list[Tree], k8s: Mapping[str, Any], target: Target, whe
     changed = contents
     for kind, patch in _patches(k8s, target):
         changed = [
-            _mended(patched(each, patch), patch) if _names(each, kind, target.name) else each for each in changed
+            _mended(patched(each, patch), patch) if _names(each, kind, target.name) else each
+            for each in changed
         ]
     for overlay in k8s.get("overlays") or ():
         changed = [
-            _overlaid(each, overlay, where) if _names(each, overlay.get("kind"), overlay.get("name")) else each
+            _overlaid(each, overlay, where)
+            if _names(each, overlay.get("kind"), overlay.get("name"))
+            else each
             for each in changed
         ]
     return changed
@@ -58,7 +61,14 @@ def _patches(k8s: Mapping[str, Any], target: Target) -> Iterator[tuple[str, Tree
     """A patch for each setting, with the kind it is for."""
     for key, value in sorted(k8s.items()):
         match key:
-            case "affinity" | "nodeSelector" | "priorityClassName" | "tolerations" | "securityContext" | "volumes":
+            case (
+                "affinity"
+                | "nodeSelector"
+                | "priorityClassName"
+                | "tolerations"
+                | "securityContext"
+                | "volumes"
+            ):
                 yield target.kind, {"spec": {"template": {"spec": {key: value}}}}
             case "env" | "imagePullPolicy" | "readinessProbe" | "resources" | "volumeMounts":
                 container = {"name": target.container, key: value}

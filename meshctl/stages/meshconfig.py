@@ -71,7 +71,9 @@ def _tracing(rest: Tree) -> Tree:
     tracer, said = rest["proxy"]["tracer"], rest["tracer"]
     match tracer:
         case "zipkin":
-            return {"zipkin": {"address": said["zipkin"]["address"] or f"zipkin.{rest['istioNamespace']}:9411"}}
+            return {
+                "zipkin": {"address": said["zipkin"]["address"] or f"zipkin.{rest['istioNamespace']}:9411"}
+            }
         case "datadog":
             return {"datadog": {"address": said["datadog"]["address"] or "$(HOST_IP):8126"}}
         case "lightstep":

@@ -75,9 +75,7 @@ def _walk(
     raise _lost(step, path, where)
 
 
-def _in_map(
-    here: dict[str, Any], key: str, rest: list[str], value: Any, path: str, where: Where
-) -> None:
+def _in_map(here: dict[str, Any], key: str, rest: list[str], value: Any, path: str, where: Where) -> None:
     if rest:
         if here.get(key) is None:
             here[key] = [] if rest[0].startswith("[") else {}

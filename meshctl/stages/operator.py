@@ -16,7 +16,16 @@ if TYPE_CHECKING:
     from meshctl.stages.document import Document
 
 _API_VERSION = "install.istio.io/v1alpha1"
-_METADATA = {"name", "namespace", "labels", "annotations", "creationTimestamp", "resourceVersion", "uid", "generation"}
+_METADATA = {
+    "name",
+    "namespace",
+    "labels",
+    "annotations",
+    "creationTimestamp",
+    "resourceVersion",
+    "uid",
+    "generation",
+}
 
 # What may stand where. A tuple is one of these Python types; a dict is a map of known keys.
 _TEXT, _FLAG, _COUNT, _MAP, _LIST = (str,), (bool,), (int,), (dict,), (list,)
@@ -163,11 +172,15 @@ def _check(value: Any, known: Any, path: tuple[str | int, ...], given: Overlay) 
             return
         for index, below in enumerate(value):
             yield from _check(below, known[0], (*path, index), given)
-    elif object not in known and (not isinstance(value, known) or (isinstance(value, bool) and bool not in known)):
+    elif object not in known and (
+        not isinstance(value, known) or (isinstance(value, bool) and bool not in known)
+    ):
         yield _wrong_type(path, value, _SPOKEN[known], given.where(path))
 
 
-def _unknown(path: tuple[str | int, ...], known: Mapping[str, Any] | tuple[str, ...], where: Where) -> ConfigError:
+def _unknown(
+    path: tuple[str | int, ...], known: Mapping[str, Any] | tuple[str, ...], where: Where
+) -> ConfigError:
     name = str(path[-1])
     near = nearest(name, known)
     guess = f"; did you mean {near!r}?" if near else ""

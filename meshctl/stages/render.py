@@ -184,9 +184,7 @@ def _instances(values: Values, variant: Variant) -> list[Tree]:
     return [each for each in listed if forced or each.get("enabled") is not False]
 
 
-def _one_gateway(
-    values: Values, component: Component, variant: Variant, spec: Tree, owner: str
-) -> Part:
+def _one_gateway(values: Values, component: Component, variant: Variant, spec: Tree, owner: str) -> Part:
     told = view(values, component, _asked_by_component(spec, variant.root))
     place = spec.get("namespace") or values.namespace
     context = _context(values, component, told, variant, place, owner)
@@ -214,7 +212,10 @@ def _asked_by_component(spec: Tree, root: tuple[str, ...]) -> Tree:
     if (k8s.get("service") or {}).get("ports") and root[0] == "gateways":
         found["ports"] = k8s["service"]["ports"]
     scaling = k8s.get("hpaSpec") or {}
-    for key, asked in (("autoscaleMin", scaling.get("minReplicas")), ("autoscaleMax", scaling.get("maxReplicas"))):
+    for key, asked in (
+        ("autoscaleMin", scaling.get("minReplicas")),
+        ("autoscaleMax", scaling.get("maxReplicas")),
+    ):
         if asked:
             found[key] = asked
     if k8s.get("replicaCount"):
@@ -231,7 +232,9 @@ def _context(
     tree = filled(told.values, _fields())
     top = merge(tree, tree["pilot"])
     manager = "meshctl" if owner else "Helm"  # the latter as istioctl renders it, though Helm never saw it
-    labels = Labels(variant, values.version.full, values.revision or "default", tree["ownerName"] or "unknown", manager)
+    labels = Labels(
+        variant, values.version.full, values.revision or "default", tree["ownerName"] or "unknown", manager
+    )
     context = shared(tree, values.revision, namespace, labels)
     context["istiodRemote"] = top["istiodRemote"]
     context["pilot"] = top
@@ -268,7 +271,12 @@ def _finished(
     objects = tuple(Object(content) for content in contents)
     there = {obj.ref for obj in objects}
     return Part(
-        name, component.name, component.needs, objects, tuple(ref for ref in ready if ref in there), component.yields
+        name,
+        component.name,
+        component.needs,
+        objects,
+        tuple(ref for ref in ready if ref in there),
+        component.yields,
     )
 
 
