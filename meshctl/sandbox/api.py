@@ -60,7 +60,10 @@ class Api:
         if status == http.client.OK:
             return ""
         failing = [line.split("]", 1)[1].split()[0] for line in body.splitlines() if line.startswith("[-]")]
-        return f"not ready: {', '.join(failing)}" if failing else f"answers {status}"
+        if not failing:
+            return f"answers {status}"
+        more = f" and {len(failing) - 1} more" if failing[1:] else ""
+        return f"not ready: {failing[-1].removeprefix('poststarthook/')}{more}"
 
     def watch(self, path: str, *, seconds: int = 300) -> Iterator[tuple[str, dict[str, Any]]]:
         """Changes at the collection `path` as they come, for `seconds`: (type, object).

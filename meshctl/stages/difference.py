@@ -10,11 +10,11 @@ from __future__ import annotations
 import base64
 import re
 from dataclasses import dataclass
-from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from meshctl.model.objects import Object
 from meshctl.model.plan import Change
+from meshctl.model.quantity import amount
 from meshctl.stages.claims import Claims, items, members, names
 
 if TYPE_CHECKING:
@@ -65,13 +65,6 @@ _CUSTOM = re.compile(r"(^|\.)istio\.io$")  # kinds whose lists and maps the serv
 _QUANTITY_MAPS = frozenset({"limits", "requests", "hard", "capacity"})
 _QUANTITIES = frozenset({"averageValue", "divisor", "sizeLimit", "storage", "value"})
 _NUMBER_OR_TEXT = frozenset({"maxSurge", "maxUnavailable", "minAvailable", "port", "targetPort"})
-_QUANTITY = re.compile(r"([+-]?[0-9.]+)([eE][+-]?[0-9]+|[numkKMGTPE]i?|)")
-_SCALE = {
-    "": Decimal(1),
-    **{unit: Decimal(1000) ** power for power, unit in enumerate("num", start=-3)},
-    **{unit: Decimal(1000) ** power for power, unit in enumerate("kMGTPE", start=1)},
-    **{f"{unit}i": Decimal(1024) ** power for power, unit in enumerate("KMGTPE", start=1)},
-}
 
 _SERVERS = frozenset({"status", "apiVersion", "kind"})
 _SERVERS_META = frozenset({"creationTimestamp", "generation", "managedFields", "resourceVersion", "uid"})
@@ -307,8 +300,8 @@ class _Walk:
         if place.name in _NUMBER_OR_TEXT and str(wanted) == str(seen):
             return True
         if place.name in _QUANTITIES or any(step in _QUANTITY_MAPS for step in place.path.split(".")[-2:-1]):
-            amount = _amount(wanted)
-            return amount is not None and amount == _amount(seen)
+            number = amount(wanted)
+            return number is not None and number == amount(seen)
         return False
 
 
@@ -357,13 +350,3 @@ def _is_servers(path: str) -> bool:
 def _joined(path: str, key: str) -> str:
     escaped = key.replace(".", "\\.")
     return f"{path}.{escaped}" if path else escaped
-
-
-def _amount(value: Any) -> Decimal | None:
-    """A Kubernetes quantity as a number; None for anything else."""
-    found = _QUANTITY.fullmatch(str(value))
-    if found is None or found[1].count(".") > 1 or not any(sign.isdigit() for sign in found[1]):
-        return None
-    if found[2][:1] in ("e", "E") and len(found[2]) > 1 and found[2] != "Ei":
-        return Decimal(found[1] + found[2])
-    return Decimal(found[1]) * _SCALE.get(found[2], Decimal("NaN"))

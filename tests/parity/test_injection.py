@@ -9,6 +9,7 @@ the same order.
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 from functools import cache
 from pathlib import Path
@@ -298,3 +299,16 @@ def test_grpc_without_an_agent_gets_upstream_s_bootstrap_file_with_an_address_th
     assert server["server_uri"] == "dns:///istiod.istio-system .svc:15010"
     server["server_uri"] = server["server_uri"].replace(" ", "")
     assert written["ours"] == written["upstream"]
+
+
+def values_named(template: str) -> set[str]:
+    """Paths of the values a template names; ours has short names for two of them."""
+    longer = template.replace("$proxy.", ".Values.global.proxy.").replace("$global.", ".Values.global.")
+    return set(re.findall(r"\.Values\)?\.([\w.]+)", longer.replace(").", ".")))
+
+
+@pytest.mark.parametrize("name", list(injection_templates(FEATURES)))
+def test_a_template_names_the_values_that_upstream_s_names(name: str, judge: Judge) -> None:
+    # `global` and `global.proxy` are named where ours are given their short names.
+    ours = values_named(injection_templates(FEATURES)[name]) - {"global", "global.proxy"}
+    assert ours == values_named(judge.upstream[name])

@@ -1,0 +1,65 @@
+"""Definitions of custom resources: whose they are, and which are there."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from meshctl.checks.other_installs import installer
+from meshctl.model.check import Moment, check
+from meshctl.model.finding import Level, Rule
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from meshctl.checks.site import Site
+    from meshctl.model.finding import Finding
+    from meshctl.model.objects import Object
+
+DEFINITIONS_OURS = Rule(
+    code="definitions-unclaimed",
+    level=Level.ERROR,
+    summary="Istio's definitions belong to nobody else.",
+    hint="`meshctl install --take-over` makes them ours; their resources stay as they are",
+)
+GATEWAY_API = Rule(
+    code="gateway-api-present",
+    level=Level.INFO,
+    summary="The Gateway API is installed.",
+    hint="install its definitions from gateway-api.sigs.k8s.io if you want to use Gateway and HTTPRoute",
+)
+_GATEWAY_API = "gateway.networking.k8s.io"
+
+
+@check(rules=(DEFINITIONS_OURS,), after=("kube-reachable",), moment=Moment.BEFORE)
+def definition_owners(site: Site) -> Iterator[Finding]:
+    """Read who manages the definitions that an install would send."""
+    for obj in site.desired.objects:
+        if obj.ref.kind != "CustomResourceDefinition":
+            continue
+        live = site.cluster.get(obj.ref)
+        owners = _owners(live) if live else ()
+        if live and owners:
+            message = f"it belongs to {', '.join(owners)}, installed by {installer(live)}"
+            yield DEFINITIONS_OURS.at(str(obj.ref), message)
+
+
+@check(rules=(GATEWAY_API,), after=("kube-reachable",), moment=Moment.BEFORE)
+def gateway_api(site: Site) -> Iterator[Finding]:
+    """Look at what is served."""
+    if not any(kind.group == _GATEWAY_API and kind.kind == "Gateway" for kind in site.kinds):
+        yield GATEWAY_API.at(f"cluster {site.cluster.name}", f"nothing serves {_GATEWAY_API}")
+
+
+def _owners(live: Object) -> tuple[str, ...]:
+    """Field managers other than ours that hold something of the definition itself, not of its status."""
+    return tuple(
+        sorted(
+            {
+                entry.get("manager", "")
+                for entry in live.at("metadata.managedFields", ())
+                if entry.get("manager") != "meshctl"
+                and not entry.get("subresource")
+                and "f:spec" in (entry.get("fieldsV1") or {})
+            }
+        )
+    )

@@ -1,0 +1,55 @@
+"""What a check is given: one cluster, and what is known of the mesh there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from meshctl.model.manifest import Manifest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from meshctl.model.objects import Kind
+    from meshctl.model.release import Release
+    from meshctl.ports import Cluster
+
+
+def _any(_: str) -> None:
+    """Takes every Kubernetes."""
+
+
+@dataclass(frozen=True)
+class Site:
+    """One cluster to look at.
+
+    Attributes:
+        cluster: the door to it.
+        mesh: name of the mesh.
+        namespace: the mesh's namespace.
+        revision: control-plane revision asked for; empty for the unnamed one.
+        desired: what an install would send; empty when nothing is to be installed.
+        kinds: what the cluster serves; empty when it does not answer.
+        releases: records of the mesh, oldest first.
+        require_kubernetes: raises `UnsupportedError` for a Kubernetes this Istio does not run on.
+    """
+
+    cluster: Cluster
+    mesh: str = "mesh"
+    namespace: str = "istio-system"
+    revision: str = ""
+    desired: Manifest = Manifest()
+    kinds: tuple[Kind, ...] = ()
+    releases: tuple[Release, ...] = ()
+    require_kubernetes: Callable[[str], None] = _any
+
+    def version_of(self, kind: str, group: str) -> str:
+        """The preferred `apiVersion` of a kind; empty when it is not served."""
+        return next((each.api_version for each in self.kinds if (each.kind, each.group) == (kind, group)), "")
+
+    @property
+    def ours(self) -> frozenset[tuple[str, str, str]]:
+        """Kind, namespace and name of what the records list."""
+        return frozenset(
+            (ref.kind, ref.namespace, ref.name) for record in self.releases for ref in record.refs
+        )
