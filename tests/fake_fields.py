@@ -64,7 +64,9 @@ def _key(item: dict[str, Any], key: str) -> Any:
 
 
 def _is_keyed(value: list[Any], keys: tuple[str, ...]) -> bool:
-    return all(isinstance(each, dict) and all(key in each or key == "protocol" for key in keys) for each in value)
+    return all(
+        isinstance(each, dict) and all(key in each or key == "protocol" for key in keys) for each in value
+    )
 
 
 def merged(live: Any, applied: Any, kind: str, step: str = "") -> Any:

@@ -57,7 +57,10 @@ KINDS = (
     kind_of("coordination.k8s.io/v1", "Lease"),
     kind_of("discovery.k8s.io/v1", "EndpointSlice"),
     *(kind_of("rbac.authorization.k8s.io/v1", name) for name in ("Role", "RoleBinding")),
-    *(kind_of("rbac.authorization.k8s.io/v1", n, namespaced=False) for n in ("ClusterRole", "ClusterRoleBinding")),
+    *(
+        kind_of("rbac.authorization.k8s.io/v1", n, namespaced=False)
+        for n in ("ClusterRole", "ClusterRoleBinding")
+    ),
     *(
         kind_of("admissionregistration.k8s.io/v1", name, namespaced=False)
         for name in (
@@ -152,7 +155,9 @@ class FakeReleases:
 class FakeWatch:
     """A watch on a `FakeCluster`."""
 
-    def __init__(self, cluster: FakeCluster, wants: Callable[[Object], bool], until: float, clock: FakeClock) -> None:
+    def __init__(
+        self, cluster: FakeCluster, wants: Callable[[Object], bool], until: float, clock: FakeClock
+    ) -> None:
         self.wants = wants
         self._cluster = cluster
         self._until = until
@@ -353,7 +358,9 @@ class FakeCluster:
             def wants(obj: Object) -> bool:
                 ref = obj.ref
                 return (
-                    (ref.group, ref.kind) == (group, kind) and namespace in ("", ref.namespace) and name in ("", ref.name)
+                    (ref.group, ref.kind) == (group, kind)
+                    and namespace in ("", ref.namespace)
+                    and name in ("", ref.name)
                 )
 
             watch = FakeWatch(self, wants, self._clock.monotonic() + seconds, self._clock)
@@ -379,13 +386,17 @@ class FakeCluster:
     @contextlib.contextmanager
     def forward(self, namespace: str, pod: str, port: int) -> Iterator[tuple[str, int]]:
         if (namespace, pod, port) not in self.targets:
-            raise UnreachableError("pod-unreachable", f"nothing listens on port {port} of Pod {namespace}/{pod}")
+            raise UnreachableError(
+                "pod-unreachable", f"nothing listens on port {port} of Pod {namespace}/{pod}"
+            )
         yield self.targets[namespace, pod, port]
 
     # How it works.
 
     def _kind(self, api_version: str, kind: str) -> Kind | None:
-        return next((each for each in self._kinds if (each.api_version, each.kind) == (api_version, kind)), None)
+        return next(
+            (each for each in self._kinds if (each.api_version, each.kind) == (api_version, kind)), None
+        )
 
     def _trip(self, verb: str, ref: Ref) -> None:
         for fault in self._faults:
@@ -430,7 +441,9 @@ class FakeCluster:
         ]
         if clashes and not take_over:
             lines = sorted({f"{manager[0]}: {dotted(path)}" for manager, path in clashes})
-            raise ConflictError("fields-owned-by-others", f"it is not possible to apply {obj.ref}", details=lines)
+            raise ConflictError(
+                "fields-owned-by-others", f"it is not possible to apply {obj.ref}", details=lines
+            )
         for manager, path in clashes:
             owners[manager].discard(path)
         content = merged(live, applied, key[1])
@@ -543,7 +556,9 @@ class FakeCluster:
             return [each for each in list(self._objects) if each[2] == key[3]]
         if key[1] == "CustomResourceDefinition":
             spec = self._objects[key]["spec"]
-            return [each for each in list(self._objects) if each[:2] == (spec["group"], spec["names"]["kind"])]
+            return [
+                each for each in list(self._objects) if each[:2] == (spec["group"], spec["names"]["kind"])
+            ]
         return []
 
     def _holds(self, key: tuple[str, str, str, str]) -> bool:

@@ -15,14 +15,18 @@ from meshctl.model.check import Check, Moment, Outcome
 from meshctl.model.finding import Rule
 from meshctl.registry import plugins
 from meshctl.stages import catalogue, soundness
-from meshctl.stages.observe import observe
+from meshctl.stages.difference import conflicts, words
+from meshctl.stages.observe import look, observe
 from meshctl.stages.render import render
 from meshctl.stages.resolve import resolve
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
 
+    from meshctl import ports
+    from meshctl.model.manifest import Manifest
     from meshctl.model.mesh import Cluster
+    from meshctl.model.observation import Observation
     from meshctl.ports import Clock, World
     from meshctl.stages.load import Loaded
 
@@ -128,6 +132,7 @@ def _round(
     asked: dict[str, _Question] = {}
     answers: queue.SimpleQueue[str] = queue.SimpleQueue()
     while waiting or asked:
+        settled = len(done)
         for each in tuple(waiting):
             # A rule that no chosen check tells of is known beforehand, or nobody asked about it.
             ready = all(code not in makers or makers[code] in done for code in each.after)
@@ -141,7 +146,7 @@ def _round(
             else:
                 asked[each.name] = _Question(site, each, answers)
         if not asked:
-            if waiting and not any(each.name in done for each in chosen):
+            if len(done) == settled:
                 raise InternalError("check-circle", "checks wait for each other in a circle")
             continue
         name = min(asked, key=lambda name: asked[name].check.seconds)
@@ -198,16 +203,31 @@ def _site_before(world: World, asked: Loaded, cluster: Cluster) -> Site:
     except MeshctlError:
         return Site(door, asked.mesh.name, require_kubernetes=require)
     values = resolve(asked, cluster, seen)
+    desired = render(values, owner=asked.mesh.name, install=True)
     return Site(
         door,
         asked.mesh.name,
         values.namespace,
         values.revision,
-        render(values, owner=asked.mesh.name, install=True),
+        desired,
+        _conflicts(door, desired, seen),
         seen.kinds,
         seen.releases,
         require,
     )
+
+
+def _conflicts(door: ports.Cluster, desired: Manifest, seen: Observation) -> tuple[str, ...]:
+    """What the plan would be refused for."""
+    live = look(door, desired.refs)
+    found = (
+        (obj.ref, each)
+        for part in desired.parts
+        for obj in part.objects
+        if obj.ref in live and not live[obj.ref].at("metadata.deletionTimestamp")
+        for each in conflicts(obj, live[obj.ref], part.yields)
+    )
+    return tuple(f"{ref}: {words(each)}" for ref, each in found)
 
 
 def _standing_rules() -> tuple[Rule, ...]:

@@ -114,12 +114,12 @@ def _look(clock: Clock, cluster: Cluster, scope: _Scope) -> _View:
     for server, answer in zip(servers, asking, strict=True):
         outcome = _await(answer, deadline - clock.monotonic())
         istiod = Istiod(server.pod, server.namespace, cluster.name, server.revision)
-        if isinstance(outcome, MeshctlError):
-            istiods.append(replace(istiod, error=outcome))
-        else:
+        if not isinstance(outcome, MeshctlError):
             version, found = outcome
             istiods.append(replace(istiod, version=version, proxies=len(found)))
             proxies += found
+        elif not server.is_leaving:  # nobody waits for an answer of one that is on its way out
+            istiods.append(replace(istiod, error=outcome))
     return _View(cluster, tuple(istiods), tuple(proxies), inventory)
 
 

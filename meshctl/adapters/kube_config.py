@@ -101,7 +101,7 @@ def _choose(files: str, contents: list[Mapping[str, Any]], context: str | None) 
     near = nearest(name, contexts)
     raise ConfigError(
         "context-unknown",
-        f"unknown context {name!r}" + (f"; did you mean {near!r}" if near else ""),
+        f"unknown context {name!r}" + (f"; did you mean {near!r}?" if near else ""),
         where=where,
         hint=f"name a context of this file: {have}",
     )

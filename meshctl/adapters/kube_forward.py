@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from meshctl.adapters.kube_http import Http
 
 _CHUNK = 65536
-_FAREWELL_SECONDS = 1.0
+_BINARY, _CLOSE = 2, 8  # opcodes of RFC 6455, section 5.2
+_DATA, _ERROR = b"\x00", b"\x01"  # channels of the one port that a stream is for
 
 
 @contextmanager
@@ -49,10 +50,10 @@ def forward(http: Http, namespace: str, pod: str, port: int) -> Iterator[tuple[s
 class _Tunnels:
     """Connections of one forward, each copied by a thread of its own."""
 
-    def __init__(self, http: Http, namespace: str, pod: str, port: int, first: Any) -> None:
+    def __init__(self, http: Http, namespace: str, pod: str, port: int, first: _Stream) -> None:
         self._target = (http, namespace, pod, port)
         self._ready = [first]
-        self._ends: list[Any] = []
+        self._ends: list[socket.socket] = []
         self._lock = threading.Lock()
 
     def accept(self, listener: socket.socket) -> None:
@@ -69,8 +70,8 @@ class _Tunnels:
             unused, self._ready = self._ready, []
         for end in ends:
             _shut(end)  # ends its thread's copying
-        for end in unused:
-            _finish(end)
+        for stream in unused:
+            stream.close()
 
     def _serve(self, near: socket.socket) -> None:
         with near:
@@ -83,30 +84,87 @@ class _Tunnels:
             with self._lock:
                 self._ends.append(near)
             try:
-                _copy(near, far)
+                far.copy(near)
             finally:
-                _finish(far)
+                far.close()
                 with self._lock:
                     self._ends = [end for end in self._ends if end is not near]
 
 
-def _open(http: Http, namespace: str, pod: str, port: int) -> Any:
-    """A socket-like end of a new stream to the pod."""
-    from kubernetes.client.exceptions import ApiException
-    from kubernetes.stream.ws_client import portforward_call
+class _Stream:
+    """A stream to a pod's port over a websocket.
 
+    The client library has one of its own, `ws_client.PortForward`: a thread of its copies between a
+    pair of sockets and the websocket, dies with a traceback on stderr when either side ends while data
+    is on the way, and leaves the websocket open.
+    """
+
+    def __init__(self, websocket: Any) -> None:
+        self._websocket = websocket
+        self._greeted: set[bytes] = set()
+
+    def copy(self, near: socket.socket) -> None:
+        """Copy both ways until either side ends."""
+        far = self._websocket.sock
+        with contextlib.suppress(OSError), selectors.DefaultSelector() as selector:
+            selector.register(near, selectors.EVENT_READ)
+            selector.register(far, selectors.EVENT_READ)
+            while True:
+                ready = {key.fileobj for key, _ in selector.select()}
+                if far in ready and not self._receive(near):
+                    return
+                if near in ready:
+                    data = near.recv(_CHUNK)
+                    if not data:
+                        return
+                    self._websocket.send_binary(_DATA + data)
+
+    def close(self) -> None:
+        """Say goodbye without waiting for an answer."""
+        with contextlib.suppress(Exception):  # the other side may be gone
+            self._websocket.close(timeout=0)
+        self._websocket.shutdown()
+
+    def _receive(self, near: socket.socket) -> bool:
+        """Hand on the frames that are there; False when the stream has ended."""
+        while True:
+            try:
+                opcode, frame = self._websocket.recv_data_frame(True)
+            except Exception:  # noqa: BLE001 - the library has many names for "it is gone"
+                return False
+            if opcode == _CLOSE or (opcode == _BINARY and not self._take(frame.data, near)):
+                return False
+            pending = getattr(
+                self._websocket.sock, "pending", None
+            )  # TLS may hold frames that no select sees
+            if pending is None or not pending():
+                return True
+
+    def _take(self, data: bytes, near: socket.socket) -> bool:
+        channel, rest = data[:1], data[1:]
+        if channel not in self._greeted:  # each channel begins with its port number
+            self._greeted.add(channel)
+            return True
+        if channel == _DATA:
+            near.sendall(rest)
+        return channel != _ERROR
+
+
+def _open(http: Http, namespace: str, pod: str, port: int) -> _Stream:
+    """A new stream to the pod."""
+    from kubernetes.stream import ws_client
+
+    library: Any = ws_client  # untyped
     url = http.url(f"/api/v1/namespaces/{namespace}/pods/{pod}/portforward")
-    query = [("ports", str(port))]
     headers = {key.lower(): value for key, value in http.authorization().items()}
     try:
-        call: Any = portforward_call
-        return call(http.configuration, "GET", url, headers=headers, query_params=query).socket(port)
-    except ApiException as error:
+        full = library.get_websocket_url(url, [("ports", str(port))])
+        return _Stream(library.create_websocket(http.configuration, full, headers))
+    except Exception as error:
         doing = f"forward port {port} of Pod {namespace}/{pod}"
-        words = str(error.reason)
-        for code in (401, 403):
-            if f"status {code}" in words:
-                raise refusal(Reply(code, words), doing, http.caller) from error
+        code, words = getattr(error, "status_code", 0), str(error)
+        if code in (401, 403):
+            raise refusal(Reply(code, words), doing, http.caller) from error
         raise UnreachableError(
             "pod-unreachable",
             f"it is not possible to {doing}",
@@ -115,38 +173,7 @@ def _open(http: Http, namespace: str, pod: str, port: int) -> Any:
         ) from error
 
 
-def _copy(near: Any, far: Any) -> None:
-    """Copy both ways until either side ends."""
-    with selectors.DefaultSelector() as selector:
-        selector.register(near.fileno(), selectors.EVENT_READ, (near, far))
-        selector.register(far.fileno(), selectors.EVENT_READ, (far, near))
-        while True:
-            for key, _ in selector.select():
-                source, target = key.data
-                try:
-                    data = source.recv(_CHUNK)
-                    if not data:
-                        return
-                    target.sendall(data)
-                except OSError:
-                    return
-
-
-def _finish(far: Any) -> None:
-    """Close the end of a stream after the other side has.
-
-    The client library copies between it and the websocket in a thread of its own, which dies with a
-    traceback on stderr when its side breaks while data is on the way (ws_client.PortForward._proxy).
-    """
-    with contextlib.suppress(OSError):
-        far.settimeout(_FAREWELL_SECONDS)
-        far.shutdown(socket.SHUT_WR)
-        while far.recv(_CHUNK):
-            pass
-    _shut(far)
-
-
-def _shut(end: Any) -> None:
+def _shut(end: socket.socket) -> None:
     with contextlib.suppress(OSError):
         end.shutdown(socket.SHUT_RDWR)
     with contextlib.suppress(OSError):

@@ -47,9 +47,9 @@ class Holder:
         """The holder in a `holderIdentity`; None when another tool wrote it."""
         parts = text.split("/")
         user, _, host = parts[0].partition("@")
-        if len(parts) != 6 or not parts[1].isdigit():
+        if len(parts) != 5 or not parts[1].isdigit():
             return None
-        return cls(user, host, int(parts[1]), *parts[3 - 1 :])
+        return cls(user, host, int(parts[1]), *parts[2:])
 
     @classmethod
     def here(cls) -> Holder:

@@ -53,12 +53,14 @@ class Server:
         namespace: its namespace.
         revision: its control-plane revision, `default` for the unnamed one.
         cluster_id: ID that this istiod gives to its own cluster.
+        is_leaving: whether its pod is being deleted; it may still have proxies, or be gone by now.
     """
 
     pod: str
     namespace: str
     revision: str
     cluster_id: str
+    is_leaving: bool = False
 
     @property
     def host(self) -> str:
@@ -150,7 +152,8 @@ def _server(pod: Object) -> Server:
     env = pod.at("spec.containers[0].env", [])
     cluster_id = next((each.get("value", "") for each in env if each["name"] == "CLUSTER_ID"), "")
     revision = pod.labels.get("istio.io/rev", "default")
-    return Server(pod.ref.name, pod.ref.namespace, revision, cluster_id or "Kubernetes")
+    leaving = bool(pod.at("metadata.deletionTimestamp"))
+    return Server(pod.ref.name, pod.ref.namespace, revision, cluster_id or "Kubernetes", leaving)
 
 
 def _request(caller: Caller, type_url: str, names: Sequence[str]) -> Any:

@@ -1,4 +1,4 @@
-"""Definitions of custom resources: whose they are, and which are there."""
+"""Whose the objects are that an install would send, and which definitions are there."""
 
 from __future__ import annotations
 
@@ -15,9 +15,15 @@ if TYPE_CHECKING:
     from meshctl.model.finding import Finding
     from meshctl.model.objects import Object
 
+FIELDS_UNCLAIMED = Rule(
+    code="fields-unclaimed",
+    level=Level.ERROR,
+    summary="No field that an install would change belongs to somebody else.",
+    hint="`--take-over` makes them ours; `meshctl plan --take-over` shows what would change",
+)
 DEFINITIONS_OURS = Rule(
     code="definitions-unclaimed",
-    level=Level.ERROR,
+    level=Level.WARNING,
     summary="Istio's definitions belong to nobody else.",
     hint="`meshctl install --take-over` makes them ours; their resources stay as they are",
 )
@@ -28,6 +34,14 @@ GATEWAY_API = Rule(
     hint="install its definitions from gateway-api.sigs.k8s.io if you want to use Gateway and HTTPRoute",
 )
 _GATEWAY_API = "gateway.networking.k8s.io"
+
+
+@check(rules=(FIELDS_UNCLAIMED,), after=("kube-reachable",), moment=Moment.BEFORE)
+def field_owners(site: Site) -> Iterator[Finding]:
+    """Tell what the plan was refused for, object by object."""
+    for line in site.conflicts:
+        subject, _, message = line.partition(": ")
+        yield FIELDS_UNCLAIMED.at(subject, message)
 
 
 @check(rules=(DEFINITIONS_OURS,), after=("kube-reachable",), moment=Moment.BEFORE)

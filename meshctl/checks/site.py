@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from meshctl.ports import Cluster
 
 
+_NOTHING = Manifest()
+
+
 def _any(_: str) -> None:
     """Takes every Kubernetes."""
 
@@ -29,6 +32,7 @@ class Site:
         namespace: the mesh's namespace.
         revision: control-plane revision asked for; empty for the unnamed one.
         desired: what an install would send; empty when nothing is to be installed.
+        conflicts: fields that an install would have to take from others, one a line with its owner.
         kinds: what the cluster serves; empty when it does not answer.
         releases: records of the mesh, oldest first.
         require_kubernetes: raises `UnsupportedError` for a Kubernetes this Istio does not run on.
@@ -38,14 +42,11 @@ class Site:
     mesh: str = "mesh"
     namespace: str = "istio-system"
     revision: str = ""
-    desired: Manifest = Manifest()
+    desired: Manifest = _NOTHING
+    conflicts: tuple[str, ...] = ()
     kinds: tuple[Kind, ...] = ()
     releases: tuple[Release, ...] = ()
     require_kubernetes: Callable[[str], None] = _any
-
-    def version_of(self, kind: str, group: str) -> str:
-        """The preferred `apiVersion` of a kind; empty when it is not served."""
-        return next((each.api_version for each in self.kinds if (each.kind, each.group) == (kind, group)), "")
 
     @property
     def ours(self) -> frozenset[tuple[str, str, str]]:

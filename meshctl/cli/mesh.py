@@ -60,7 +60,7 @@ def install(app: App, dry_run: bool, take_over: bool, adopt: bool, timeout: floa
       meshctl install --dry-run
     """
     from meshctl.actions.install import rehearse
-    # from meshctl.actions.rights import require_rights
+    from meshctl.actions.rights import require_rights
 
     world, waves = _waves(app, asked, take_over=take_over, adopt=adopt, seconds=timeout)
     for wave in waves:
@@ -75,7 +75,7 @@ def install(app: App, dry_run: bool, take_over: bool, adopt: bool, timeout: floa
         app.report.note(_headline(wave))
         for warning in wave.plan.warnings:
             app.report.note(f"! {warning}")
-        # require_rights(world.clusters[wave.cluster], wave.plan)
+        require_rights(world.clusters[wave.cluster], wave.plan)
         app.confirm("Go on?")
         for event in wave.go(world):
             app.report.event(event)

@@ -128,12 +128,10 @@ def steps(path: str) -> Path:
 def look(tree: Any, path: Path) -> Any:
     """What stands at a path, or a mark that nothing does (see `is_missing`)."""
     for step in path:
-        if isinstance(step, int) and isinstance(tree, list) and step < len(tree):
-            tree = tree[step]
-        elif isinstance(tree, dict) and step in tree:
-            tree = tree[step]
-        else:
+        inside = step < len(tree) if isinstance(step, int) and isinstance(tree, list) else False
+        if not inside and not (isinstance(tree, dict) and step in tree):
             return _MISSING
+        tree = tree[step]
     return tree
 
 

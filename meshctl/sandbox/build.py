@@ -162,16 +162,22 @@ def _compile(go: Path, target: Target, out: Path, group: str, begun: float) -> I
     where = gomod(target.module)
     command = [str(go), "build", *target.flags(), "-v", "-o", f"{out}/", *target.packages]
     total, count, told = 0, 0, begun
-    for line in lines_of(command, env=_env(), cwd=where):
+    scratch = out / "scratch"  # beside the programs, so that a killed build leaves nothing elsewhere
+    scratch.mkdir()
+    for line in lines_of(command, env={**_env(), "GOTMPDIR": str(scratch)}, cwd=where):
         if "/" in line and " " not in line:
             count += 1
         if clock() - told < _REPORT_EVERY:
             continue
         told = clock()
+        if not line:
+            yield Waiting(group, "link", f"{told - begun:.0f} s")
+            continue
         # Asked only once a build turns out to be long: with a warm cache it would cost more than it tells.
         total = total or _package_count(go, target)
         share = min(99, 100 * count // total)
         yield Waiting(group, "compile", f"{share} %, {count} of {total} packages, {told - begun:.0f} s")
+    shutil.rmtree(scratch)
 
 
 def _package_count(go: Path, target: Target) -> int:

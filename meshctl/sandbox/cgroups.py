@@ -11,6 +11,10 @@ from pathlib import Path
 ROOT = Path("/sys/fs/cgroup")
 _NEEDED = ("cpu", "cpuset", "memory", "pids")
 
+# A kubelet on version 2 wants this one handed down too, where the machine has it.
+# Source: kubelet's pkg/kubelet/cm/cgroup_v2_manager_linux.go, Validate.
+_WANTED = (*_NEEDED, "hugetlb")
+
 
 def is_v2() -> bool:
     """Whether the machine has the one hierarchy of version 2 only."""
@@ -42,11 +46,23 @@ def make(path: str) -> None:
     for root in hierarchies():
         (root / path).mkdir(parents=True, exist_ok=True)
     if is_v2():
-        wanted = " ".join(f"+{name}" for name in _NEEDED)
-        above = [ROOT, *(ROOT / parent for parent in reversed(Path(path).parents) if parent != Path())]
-        for folder in above:
-            with contextlib.suppress(FileNotFoundError):
-                (folder / "cgroup.subtree_control").write_text(wanted)
+        for parent in reversed(Path(path).parents):
+            _hand_down(ROOT / parent)
+
+
+def why_not_handed_down() -> str:
+    """Why version 2 does not let a new group have controllers; empty when it does, or on version 1.
+
+    A group that holds processes cannot hand controllers down, unless it is the machine's own root: a
+    container whose processes are all in its root group is such a case.
+    """
+    if not is_v2():
+        return ""
+    try:
+        _hand_down(ROOT)
+    except OSError as error:
+        return f"control groups cannot be divided here ({error.strerror})"
+    return ""
 
 
 def enter(path: str, pid: int) -> None:
@@ -86,6 +102,12 @@ def remove(path: str) -> bool:
             except OSError:
                 return False
     return True
+
+
+def _hand_down(folder: Path) -> None:
+    known = (ROOT / "cgroup.controllers").read_text().split()
+    wanted = " ".join(f"+{name}" for name in _WANTED if name in known)
+    (folder / "cgroup.subtree_control").write_text(wanted)
 
 
 def _tracking() -> Path:

@@ -24,7 +24,7 @@ from meshctl.sandbox.binaries import Binaries
 from meshctl.sandbox.ledger import Folder, Ledger, Process
 from meshctl.sandbox.paths import cache_root
 from meshctl.sandbox.process import alive, clock, kill, run, spawn
-from meshctl.sandbox.versions import APP_IMAGE, HUB, PAUSE_IMAGE
+from meshctl.sandbox.versions import APP_IMAGE, ENVOY_WHEEL, HUB, PAUSE_IMAGE
 from meshctl.sandbox.waiting import until
 
 GROUP = "images"
@@ -75,12 +75,15 @@ def images(binaries: Binaries) -> tuple[Image, ...]:
 
 
 def template(binaries: Binaries) -> Path:
-    """Where the filled containerd folder is, once `make` has filled it."""
-    parts = [json.dumps([image.name, image.config]) for image in images(binaries)]
-    layers = [layer for image in images(binaries) for layer in image.layers]
-    sources = [str(layer.tree or sorted(layer.files.items())) for layer in layers]
-    version = run(["containerd", "--version"])
-    return cache.entry("containerd", cache.key(*parts, *sources, _ECHO.read_bytes(), version))
+    """Where the filled containerd folder is, once `make` has filled it.
+
+    Its name says what is in it, and not where that was: a build, a tree and a wheel each carry their
+    own key in their folder's name.
+    """
+    parts = [json.dumps([image.name, image.config], sort_keys=True) for image in images(binaries)]
+    builds = [folder.name for folder in binaries.istio.values()]
+    content = [rootfs.POD.path.name, *builds, ENVOY_WHEEL, run(["containerd", "--version"])]
+    return cache.entry("containerd", cache.key(*parts, *content, _ECHO.read_bytes()))
 
 
 def make(ledger: Ledger, binaries: Binaries) -> Iterator[Event]:

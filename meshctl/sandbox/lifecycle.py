@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from meshctl.errors import ConflictError, Where
+from meshctl.errors import ConflictError, MeshctlError, Where
 from meshctl.model.event import Changed, Done, Event, Skipped, Started, Unchanged, Warned
 from meshctl.sandbox import build, cache, cgroups, debian, hosts, images, network, preflight, rootfs
 from meshctl.sandbox.binaries import Binaries
@@ -81,8 +81,10 @@ def _up(settings: Settings) -> Iterator[Event]:
         yield Warned(GROUP, "light mode", f"{reason or 'as asked'}: real API servers, simulated nodes")
     try:
         yield from _make(ledger, settings, light=light)
-    except BaseException:
-        _keep_logs(state, settings.name)
+    except BaseException as error:
+        kept = _keep_logs(state, settings.name)
+        if isinstance(error, MeshctlError) and not error.hint and kept is not None:
+            error.hint = f"read the logs in {kept}"
         for _ in undo(ledger):
             pass
         raise
@@ -127,12 +129,8 @@ def _make(ledger: Ledger, settings: Settings, *, light: bool) -> Iterator[Event]
 
 def _prepare(settings: Settings, *, light: bool) -> Iterator[Event]:
     """Fill the cache: programs and root file systems at the same time, one computes, one downloads."""
-    parts = [build.build(settings.istio, light=light)]
-    if not light:
-        parts.append(rootfs.make(rootfs.POD))
-    if settings.hosts:
-        parts.append(rootfs.make(rootfs.HOST))
-    yield from together(parts)
+    trees = ([] if light else [rootfs.POD]) + ([rootfs.HOST] if settings.hosts else [])
+    yield from together([build.build(settings.istio, light=light), rootfs.make(*trees)])
 
 
 def _make_light(ledger: Ledger, settings: Settings, binaries: Binaries) -> Iterator[Event]:
@@ -165,9 +163,10 @@ def _claim(ledger: Ledger, settings: Settings) -> Layout:
     return layout
 
 
-def _keep_logs(state: Path, name: str) -> None:
-    """Keep the logs of a run that failed, before everything else of it goes."""
+def _keep_logs(state: Path, name: str) -> Path | None:
+    """Keep the logs of a run that failed, before everything else of it goes; where, if it had any."""
     kept = cache_root() / "logs" / name
     shutil.rmtree(kept, ignore_errors=True)
     for folder in sorted(state.glob("*/logs")):
         shutil.copytree(folder, kept / folder.parent.name, dirs_exist_ok=True)
+    return kept if kept.is_dir() else None

@@ -115,6 +115,9 @@ def plane(light: Light, settings: Settings, binaries: Binaries) -> Plane:
             # Webhooks go to a pod's address, which says which process is meant; a service's would not.
             "--enable-aggregator-routing=true",
             f"--egress-selector-config-file={cluster.folder / 'egress.json'}",
+            # This etcd is too old to stream lists. The server refuses kwok's watches then, which tries
+            # again after a while: pods would start half a minute late.
+            "--feature-gates=WatchList=false",
         ),
     )
 

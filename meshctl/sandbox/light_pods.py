@@ -30,6 +30,7 @@ SELECTORS: Final = ("app=istiod", "sandbox.meshctl.dev/process")
 """Label selectors of the pods that run as processes; the stages of kwok leave these alone."""
 
 _LOOK = 0.25  # seconds between two looks at a process
+_LOOK_WHEN_READY = 1.0
 _RETRY = 2.0  # seconds until something missing is looked for again
 _REFRESH = 10.0  # seconds between two looks at ConfigMaps, Secrets and tokens
 _GRACE = 5.0  # seconds between asking a process to end and ending it
@@ -180,7 +181,7 @@ class Pod:
                 with suppress(MeshctlError):  # what is there stays until the next look
                     volumes.write()
                 refresh = clock() + _REFRESH
-            self._ended.wait(_LOOK)
+            self._ended.wait(_LOOK_WHEN_READY if ready else _LOOK)
         return None
 
     def _tell(self, moment: Moment) -> None:

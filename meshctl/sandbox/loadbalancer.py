@@ -3,7 +3,8 @@
 Each such service gets an address of the bridge: it is added to the node's interface and written to the
 service's status, and kube-proxy then serves it to hosts and other clusters.
 
-    python -m meshctl.sandbox.loadbalancer SERVER PKI_FOLDER NETNS ADDRESS...
+The process is told, in this order: the API server's URL, the cluster's folder of certificates, its network
+namespace, and its addresses.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from meshctl.sandbox.ledger import Ledger
 from meshctl.sandbox.names import ClusterLayout
 from meshctl.sandbox.process import Inside, pause, run, spawn
 
+_RUN = "import sys; from meshctl.sandbox.loadbalancer import main; main(sys.argv[1:])"
 _SERVICES = "/api/v1/services"
 
 
@@ -56,7 +58,7 @@ class Pool:
 def start(ledger: Ledger, cluster: ClusterLayout) -> None:
     """Start the process that serves one cluster."""
     argv = [
-        *(sys.executable, "-m", "meshctl.sandbox.loadbalancer"),
+        *(sys.executable, "-c", _RUN),
         *(cluster.api, str(cluster.certificates), cluster.netns),
         *(str(address) for address in cluster.load_balancers),
     ]
@@ -134,10 +136,6 @@ def _interface(netns: str, verb: str, address: str) -> None:
 
 
 def main(argv: Sequence[str]) -> None:
-    """Serve one cluster; see the module's usage line."""
+    """Serve one cluster; see the module for the arguments."""
     server, folder, netns, *addresses = argv
     serve(Api(server, Certificates(Path(folder))), netns, Pool(addresses))
-
-
-if __name__ == "__main__":
-    main(sys.argv[1:])

@@ -50,6 +50,8 @@ def why_not_full() -> str:
     read_only = [root for root in cgroups.hierarchies() if not os.access(root, os.W_OK)]
     if read_only:
         return f"{read_only[0]} is read-only"
+    if reason := cgroups.why_not_handed_down():
+        return reason
     if "overlay" not in Path("/proc/filesystems").read_text().split():
         return "the kernel has no overlayfs"
     return ""

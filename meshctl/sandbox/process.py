@@ -5,6 +5,7 @@ from __future__ import annotations
 import collections
 import contextlib
 import os
+import selectors
 import shutil
 import signal
 import subprocess
@@ -166,6 +167,8 @@ def run(
 def lines_of(argv: Sequence[str], *, env: Mapping[str, str], cwd: Path) -> Iterator[str]:
     """Run a program to its end and give its output, both kinds, line by line as it comes.
 
+    An empty line is given for every second in which the program says nothing.
+
     Raises:
         FailedError: it ended with another code than 0; its last lines are in the details.
     """
@@ -175,16 +178,15 @@ def lines_of(argv: Sequence[str], *, env: Mapping[str, str], cwd: Path) -> Itera
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
         env=dict(env),
         cwd=cwd,
     ) as program:
         assert program.stdout is not None
         try:
-            for line in program.stdout:
-                kept.append(line.rstrip())
-                yield kept[-1]
+            for line in _lines(program.stdout.fileno()):
+                if line:
+                    kept.append(line)
+                yield line
         except GeneratorExit:
             program.kill()
             raise
@@ -194,6 +196,25 @@ def lines_of(argv: Sequence[str], *, env: Mapping[str, str], cwd: Path) -> Itera
             f"{' '.join(argv[:2])!r} ended with code {program.returncode}",
             details=list(kept),
         )
+
+
+def _lines(descriptor: int) -> Iterator[str]:
+    rest = b""
+    with selectors.DefaultSelector() as ready:
+        ready.register(descriptor, selectors.EVENT_READ)
+        while True:
+            if not ready.select(timeout=1):
+                yield ""
+                continue
+            chunk = os.read(descriptor, 65536)
+            *lines, rest = (rest + chunk).split(b"\n")
+            for line in lines:
+                if line.strip():
+                    yield line.decode(errors="replace").rstrip()
+            if not chunk:
+                break
+    if rest.strip():
+        yield rest.decode(errors="replace").rstrip()
 
 
 def _tied(argv: Sequence[str]) -> list[str]:

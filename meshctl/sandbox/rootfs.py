@@ -63,14 +63,14 @@ HOST = Tree(
 _UNUSED = ("usr/share/doc", "usr/share/man", "usr/share/locale", "var/cache/apt", "var/lib/apt/lists")
 
 
-def make(tree: Tree) -> Iterator[Event]:
-    """Make the tree unless it is in the cache.
+def make(*trees: Tree) -> Iterator[Event]:
+    """Make the trees that are not in the cache, one after the other: they share downloaded packages.
 
     Raises:
         FailedError: debootstrap failed; its last lines are in the details.
     """
-    lock = cache_root() / f"rootfs-{tree.name}.lock"
-    yield from cache.locked(lock, tree.group, _make(tree))
+    for tree in trees:
+        yield from cache.locked(cache_root() / "rootfs.lock", tree.group, _make(tree))
 
 
 def _make(tree: Tree) -> Iterator[Event]:

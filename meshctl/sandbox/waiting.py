@@ -47,14 +47,12 @@ def until(
             raise FailedError(
                 "component-ended",
                 f"{process.name} ended while it was coming up",
-                hint=f"read {log}" if log else "",
                 details=log_tail(log) if log else (),
             )
         if clock() > end:
             raise FailedError(
                 "component-slow",
                 f"{subject} did not come up in {seconds:.0f} s: {why}",
-                hint=f"read {log}" if log else "",
                 details=log_tail(log) if log else (),
             )
         pause(_LOOK_AGAIN)

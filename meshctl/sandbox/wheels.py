@@ -28,8 +28,8 @@ def envoy() -> Path:
 
 def go() -> Path | None:
     """The wheel's Go, if it is installed."""
-    found = sorted(_folder(GO_WHEEL).glob("**/bin/go"))
-    return found[0] if found else None
+    found = _folder(GO_WHEEL) / "go" / "bin" / "go"  # the other one, in bin/, is a script
+    return found if found.is_file() else None
 
 
 def install(group: str, wheel: str) -> Iterator[Event]:
@@ -62,7 +62,6 @@ def install(group: str, wheel: str) -> Iterator[Event]:
                 hint="check that pip reaches a package index",
                 details=cause.details,
             ) from cause
-        _make_executable(part)
     yield Changed(group, wheel, "installed")
 
 
@@ -79,10 +78,3 @@ def _pip() -> list[str]:
         own.parent.mkdir(parents=True, exist_ok=True)
         run([sys.executable, "-m", "venv", str(own)])
     return [str(own / "bin" / "python"), "-m", "pip"]
-
-
-def _make_executable(folder: Path) -> None:
-    """Wheels unpacked into a target folder may lose the mark that makes a program of a file."""
-    for program in (*folder.glob("**/bin/*"), *folder.glob("**/_bin/*"), *folder.glob("**/etcdbin/*")):
-        if program.is_file():
-            program.chmod(0o755)

@@ -58,11 +58,12 @@ _WHOLE = frozenset({*WEBHOOKS, "Gateway", "GatewayClass", "Namespace"})
 
 _ROOT_CERTIFICATES = ("istio-ca-root-cert", "istio-ca-crl")
 _ELECTIONS = re.compile(
-    r"istio-(leader|(namespace|serviceexport|clustertrustbundle)-controller-election"
-    r"|status-leader|gateway-status-leader|gateway-leader|analyze-leader"
-    r"|gateway-deployment|gateway-inferencepool|node-untaint|ip-autoallocate)(-.+)?"
+    r"istio-("
+    r"(namespace-controller|serviceexport-controller|clustertrustbundle-controller)-election"
+    r"|leader|status-leader|analyze-leader|gateway-leader|gateway-status-leader"
+    r"|gateway-deployment|gateway-inferencepool|node-untaint|ip-autoallocate"
+    r")(-.+)?"
 )
-"""Elections of istiod's replicas; those that run once a revision end in its name."""
 _WEBHOOK_NAMES = re.compile(r"istio-(sidecar-injector|validator|revision-tag)(-.+)?|istiod-default-validator")
 _CLUSTER_ROLES = re.compile(r"(istiod|istio-reader|istiod-gateway-controller|istio-cni)(-.+)?")
 _CLUSTER_LINKS = re.compile(r"istio-remote-secret-.+|.+-istio-remote-secret-token|istio-kubeconfig")

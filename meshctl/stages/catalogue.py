@@ -73,16 +73,11 @@ class Variant:
 
 @dataclass(frozen=True)
 class Component:
-    """A folder under `templates/`, as its component.yaml tells it.
-
-    `install_only`: an install makes it; it is no part of a manifest for others to apply.
-    """
+    """A folder under `templates/`, as its component.yaml tells it."""
 
     name: str
     summary: str
     needs: tuple[str, ...]
-    ready: tuple[str, ...]
-    install_only: bool
     yields: tuple[tuple[str, str], ...]
     variants: tuple[Variant, ...]
     fields: tuple[Field, ...]
@@ -137,12 +132,10 @@ def _component(name: str) -> Component:
         name,
         facts["summary"],
         tuple(facts.get("needs", ())),
-        tuple(facts.get("ready", ())),
-        facts.get("when") == "install",
         tuple((kind, path) for kind, path in facts.get("yields", ())),
         tuple(variants),
         tuple(fields),
-        Overlay(Layer.COMPONENT, shown, tree, lines, name),  # type: ignore[arg-type]
+        Overlay(Layer.COMPONENT, shown, tree, lines, name),
     )
 
 
@@ -256,10 +249,15 @@ def version(wanted: str | None) -> tuple[Version, tuple[Overlay, ...], Mapping[s
     return found, (tag, own), facts.get("compatibility", {})
 
 
+def is_default(minor: str) -> bool:
+    """Whether a minor is the one taken when none is asked for."""
+    return bool(_read(f"versions/{minor}.yaml").data.get("default"))
+
+
 @cache
 def _default_version(known: tuple[str, ...]) -> str:
     for minor in reversed(known):
-        if _read(f"versions/{minor}.yaml").data.get("default"):
+        if is_default(minor):
             return minor
     raise InternalError("no-default-version", "no version of the catalogue is the default")
 

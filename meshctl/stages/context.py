@@ -213,6 +213,7 @@ def shared(values: Tree, revision: str, namespace: str, labels: Labels) -> dict[
         "suffix": f"-{revision}" if revision else "",
         "namespace": namespace,
         "labels": labels,
+        "elsewhere": "" if namespace == "istio-system" else f"-{namespace}",
         "manager": labels.manager,
         "image": image,
     }

@@ -101,6 +101,21 @@ def changes(
     return tuple(found)
 
 
+def conflicts(desired: Object, live: Object, yields: Sequence[tuple[str, str]] = ()) -> tuple[Change, ...]:
+    """The changes that the API server would refuse, as their fields belong to other managers."""
+    return held_by_others(changes(desired, live, yields))
+
+
+def held_by_others(found: Sequence[Change]) -> tuple[Change, ...]:
+    """Of some changes, those to fields of other managers."""
+    return tuple(change for change in found if change.owner and change.wanted is not None)
+
+
+def words(change: Change) -> str:
+    """A change to another's field, as a person reads it."""
+    return f"{change.path} is {change.seen!r}, wanted {change.wanted!r}, owned by {change.owner}"
+
+
 def adjusted(desired: Object, live: Object | None, yields: Sequence[tuple[str, str]] = ()) -> Object:
     """`desired` without the fields that another manager has taken over and that we yield.
 

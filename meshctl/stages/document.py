@@ -85,27 +85,31 @@ class _Reader:
         return scalar(node)
 
     def _map(self, node: yaml.MappingNode, path: Path) -> dict[str, Any]:
-        data: dict[str, Any] = {}
+        inherited: dict[str, Any] = {}
+        own: dict[str, Any] = {}
         for key_node, value_node in node.value:
-            key = str(key_node.value)
-            line = key_node.start_mark.line + 1
-            if key == "<<" and isinstance(value_node, yaml.MappingNode):
-                data = {**self._map(value_node, path), **data}
+            if key_node.tag == _PLAIN + "merge":
+                for each in value_node.value if isinstance(value_node, yaml.SequenceNode) else [value_node]:
+                    inherited = {**self.read(each, path), **inherited}
                 continue
+            key, line = str(key_node.value), key_node.start_mark.line + 1
             below = (*path, key)
-            if key in data:
-                self.problems.append(
-                    ConfigError(
-                        "duplicate-key",
-                        f"{key!r} is set twice",
-                        where=Where(self.file, line, dotted(below)),
-                        hint=f"keep one; the first is on line {self.lines[below]}",
-                    )
-                )
+            if key in own:
+                self._twice(below, line)
                 continue
-            data[key] = self.read(value_node, below)
+            own[key] = self.read(value_node, below)
             self.lines[below] = line
-        return data
+        return {**inherited, **own}
+
+    def _twice(self, path: Path, line: int) -> None:
+        self.problems.append(
+            ConfigError(
+                "duplicate-key",
+                f"{path[-1]!r} is set twice",
+                where=Where(self.file, line, dotted(path)),
+                hint=f"keep one; the first is on line {self.lines[path]}",
+            )
+        )
 
 
 def scalar(node: yaml.Node) -> Any:

@@ -54,7 +54,7 @@ def overridden(contents: list[Tree], k8s: Mapping[str, Any], target: Target, whe
 
 
 def _names(content: Tree, kind: str | None, name: str | None) -> bool:
-    return content["kind"] == kind and content["metadata"]["name"] == name
+    return bool(content["kind"] == kind and content["metadata"]["name"] == name)
 
 
 def _patches(k8s: Mapping[str, Any], target: Target) -> Iterator[tuple[str, Tree]]:

@@ -1,18 +1,16 @@
-"""Paths of IstioOperator overlays, `spec.template.spec.containers.[name:discovery].args.[2]`, and what they change."""
+"""Paths of IstioOperator overlays, `spec.containers.[name:discovery].args.[2]`, and what they change."""
 
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from meshctl.errors import ConfigError, Where
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from meshctl.stages.document import document
 
 _INDEX = re.compile(r"\[(-?\d+)\]\Z")
 _PAIR = re.compile(r"\[([^\]:]+):(.+)\]\Z", re.S)
-_VALUE = re.compile(r"\[:(.+)\]\Z", re.S)
+_VALUE = re.compile(r"\[(?::(.+)|([^:\]]+))\]\Z", re.S)
 
 
 def parts(path: str) -> list[str]:
@@ -49,8 +47,9 @@ def parts(path: str) -> list[str]:
 def apply_patch(tree: dict[str, Any], path: str, value: Any, where: Where) -> None:
     """Change `tree` in place at a path.
 
-    A value of None deletes what is there. A map over a map, or anything over a scalar, replaces it.
-    Anything but a list set on a list is appended to it. `[-1]` and an index past the end append.
+    A value of None deletes what is there; anything else replaces it. `[-1]` and an index past the end
+    append. Text that is a map in YAML, in lines or with `: ` in it, stands for that map, as it does for
+    istioctl.
 
     Raises:
         ConfigError: an element that the path selects is not there.
@@ -58,12 +57,21 @@ def apply_patch(tree: dict[str, Any], path: str, value: Any, where: Where) -> No
     steps = parts(path)
     if not steps:
         raise _lost(path, path, where)
-    _walk(tree, steps, value, path, where, lambda new: None)
+    _walk(tree, steps, _meant(value), path, where)
 
 
-def _walk(
-    here: Any, steps: list[str], value: Any, path: str, where: Where, replace: Callable[[Any], None]
-) -> None:
+def _meant(value: Any) -> Any:
+    """The map that a text stands for, or the value itself."""
+    if not isinstance(value, str) or (":" if "\n" in value else ": ") not in value or value.startswith("{"):
+        return value
+    try:
+        found = document(value, "").data
+    except ConfigError:
+        return value
+    return found if isinstance(found, dict) else value
+
+
+def _walk(here: Any, steps: list[str], value: Any, path: str, where: Where) -> None:
     step, *rest = steps
     if isinstance(here, dict):
         if not step.startswith("["):
@@ -79,11 +87,9 @@ def _in_map(here: dict[str, Any], key: str, rest: list[str], value: Any, path: s
     if rest:
         if here.get(key) is None:
             here[key] = [] if rest[0].startswith("[") else {}
-        _walk(here[key], rest, value, path, where, lambda new: here.__setitem__(key, new))
+        _walk(here[key], rest, value, path, where)
     elif value is None:
         here.pop(key, None)
-    elif isinstance(here.get(key), list) and not isinstance(value, list):
-        here[key].append(value)
     else:
         here[key] = value
 
@@ -97,9 +103,9 @@ def _in_list(here: list[Any], step: str, rest: list[str], value: Any, path: str,
             raise _lost(step, path, where)
         here.append({} if rest else value)
         if rest:
-            _walk(here[-1], rest, value, path, where, lambda new: None)
+            _walk(here[-1], rest, value, path, where)
     elif rest:
-        _walk(here[index], rest, value, path, where, lambda new: here.__setitem__(index, new))
+        _walk(here[index], rest, value, path, where)
     elif value is None:
         del here[index]
     else:
@@ -112,7 +118,7 @@ def _position(items: list[Any], step: str) -> int | None:
         index = int(found[1])
         return len(items) if index < 0 else min(index, len(items))
     if found := _VALUE.match(step):
-        return next((at for at, item in enumerate(items) if re.search(found[1], str(item))), None)
+        return next((at for at, item in enumerate(items) if re.search(found[1] or found[2], str(item))), None)
     if found := _PAIR.match(step):
         key, wanted = found[1].strip(), found[2].strip()
         for at, item in enumerate(items):

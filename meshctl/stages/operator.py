@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from meshctl.errors import ConfigError, Where, listed, nearest
 from meshctl.model.mesh import Layer, Overlay, dotted
 from meshctl.model.values import merge, put
-from meshctl.stages.schema import schema, shown
+from meshctl.stages.schema import check_field, quoting, schema, shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -119,7 +120,7 @@ def overlay(told: Document) -> Overlay:
             "not-a-map",
             f"the file holds {shown(told.data)}, not settings",
             where=Where(told.file, told.lines[()]),
-            hint="begin with `apiVersion: install.istio.io/v1alpha1` and `kind: IstioOperator`, or with values",
+            hint=f"begin with `apiVersion: {_API_VERSION}` and `kind: IstioOperator`, or with values",
         )
     if "kind" in told.data or "apiVersion" in told.data or "spec" in told.data:
         return _operator(told)
@@ -151,7 +152,15 @@ def _operator(told: Document) -> Overlay:
 def problems(given: Overlay) -> Iterator[ConfigError]:
     """What is wrong with an overlay of the user's: unknown names and wrong types, wherever they are."""
     yield from _check(given.tree, SPEC, (), given)
+    for key, place in _TRANSLATED.items():
+        field = schema().field(("values", *place))
+        if field is not None and _is(given.tree.get(key), SPEC[key]):
+            yield from check_field(field, given.tree[key], (key,), given, key)
     yield from schema().check(given)
+
+
+def _is(value: Any, known: Any) -> bool:
+    return isinstance(value, known) and (not isinstance(value, bool) or bool in known)
 
 
 def _check(value: Any, known: Any, path: tuple[str | int, ...], given: Overlay) -> Iterator[ConfigError]:
@@ -172,9 +181,7 @@ def _check(value: Any, known: Any, path: tuple[str | int, ...], given: Overlay) 
             return
         for index, below in enumerate(value):
             yield from _check(below, known[0], (*path, index), given)
-    elif object not in known and (
-        not isinstance(value, known) or (isinstance(value, bool) and bool not in known)
-    ):
+    elif object not in known and not _is(value, known):
         yield _wrong_type(path, value, _SPOKEN[known], given.where(path))
 
 
@@ -196,12 +203,15 @@ def _wrong_type(path: tuple[str | int, ...], value: Any, wanted: str, where: Whe
         "wrong-type",
         f"{dotted(path)} is {wanted}, not {shown(value)}",
         where=where,
-        hint="put it in quotes" if wanted == "text" and not isinstance(value, (dict, list)) else "",
+        hint=quoting(value, wanted == "text"),
     )
 
 
 def translated(given: Overlay) -> Overlay:
-    """An overlay whose settings that are values as well stand there too, below its own values."""
+    """An overlay whose settings that are values as well stand there too, below its own values.
+
+    Groups set to null say nothing, so they are left out.
+    """
     extra: Tree = {}
     lines = dict(given.lines)
     for key, place in _TRANSLATED.items():
@@ -214,8 +224,10 @@ def translated(given: Overlay) -> Overlay:
         lines.update(
             {("values", *place, *path[1:]): line for path, line in given.lines.items() if path[:1] == (key,)}
         )
-    free = given.tree.get("unvalidatedValues") or {}
-    if not extra and not free:
-        return given
-    tree = merge(merge(extra, given.tree), {"values": free})
-    return Overlay(given.layer, given.origin, tree, lines, given.name, given.trim, given.lead)
+    tree = {key: value for key, value in given.tree.items() if value is not None}
+    if "values" in tree:
+        tree["values"] = schema().grouped(tree["values"])
+    if "components" in tree:
+        tree["components"] = {key: said for key, said in tree["components"].items() if said is not None}
+    free = tree.get("unvalidatedValues")
+    return replace(given, tree=merge(merge(extra, tree), {"values": free} if free else {}), lines=lines)

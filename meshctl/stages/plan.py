@@ -7,11 +7,11 @@ from itertools import chain
 from typing import TYPE_CHECKING
 
 from meshctl.errors import ConfigError, ConflictError, listed
-from meshctl.model.plan import Apply, Await, Change, Condition, Delete, Phase, Plan, Record
+from meshctl.model.plan import Apply, Await, Condition, Delete, Phase, Plan, Record
 from meshctl.model.release import Release, Status
 from meshctl.stages.belongings import MESH
 from meshctl.stages.claims import Claims
-from meshctl.stages.difference import adjusted, changes
+from meshctl.stages.difference import adjusted, changes, held_by_others, words
 from meshctl.stages.kinds import DEFINITION, by_rank, same
 
 if TYPE_CHECKING:
@@ -222,8 +222,7 @@ def _refuse_conflicts(phases: Iterable[Phase]) -> None:
         for phase in phases
         for step in phase.steps
         if isinstance(step, Apply) and not step.take_over
-        for change in step.changes
-        if change.owner and change.wanted is not None
+        for change in held_by_others(step.changes)
     ]
     if not taken:
         return
@@ -232,12 +231,8 @@ def _refuse_conflicts(phases: Iterable[Phase]) -> None:
         "fields-owned-by-others",
         f"{len(taken)} fields of {len({ref for ref, _ in taken})} objects belong to {listed(owners)}",
         hint="`--take-over` makes them ours; `meshctl plan --take-over` shows what would change",
-        details=[f"{ref}: {_words(change)}" for ref, change in taken],
+        details=[f"{ref}: {words(change)}" for ref, change in taken],
     )
-
-
-def _words(change: Change) -> str:
-    return f"{change.path} is {change.seen!r}, wanted {change.wanted!r}, owned by {change.owner}"
 
 
 def _pruning(

@@ -89,8 +89,8 @@ def removal(seen: Observation, scope: Scope, present: Sequence[Ref]) -> Plan:
 
     Returns:
         Phases: record the intent; save resources whose definitions go; webhooks; then component by
-        component from the outermost inwards; wait until workloads are gone; what controllers made;
-        definitions; labels of namespaces put back; the namespace; forget the records. Objects that
+        component from the outermost inwards; definitions; wait until all that is gone; what istiod's
+        controllers made; labels of namespaces put back; the namespace; forget the records. Objects that
         stood before the first install stay, and so does a namespace that holds what others made:
         `warnings` says so. A plan with nothing to do is empty.
     """
@@ -136,8 +136,9 @@ class _Removal:
         body = [
             *self._saving(definitions),
             *self._removing_components(components),
-            *_deleting("Remove what istiod made", made),
             *self._removing_definitions(definitions),
+            *self._waiting(components, definitions),
+            *_deleting("Remove what istiod made", made),
             *self._labels(),
             *self._namespace(going, definitions, others),
         ]
@@ -255,13 +256,16 @@ class _Removal:
         rest = sorted(set(components) - set(admission), key=_outermost_first)
         for _, group in groupby(rest, key=_layer):
             yield from _by_kind(tuple(group))
+
+    def _waiting(self, components: Sequence[_Doomed], definitions: Sequence[_Doomed]) -> Iterator[Phase]:
+        """One wait for all that does not go at once: definitions need not wait for pods to end."""
+        slow = [each for each in components if each.ref.kind in WORKLOADS or self._lingers(each.ref)]
         waits = tuple(
             Await(each.component, each.ref, Condition.GONE, self.scope.seconds)
-            for each in components
-            if each.ref.kind in WORKLOADS or self._lingers(each.ref)
+            for each in (*slow, *definitions)
         )
         if waits:
-            yield Phase("Wait until workloads are gone", waits)
+            yield Phase("Wait until they are gone", waits)
 
     def _lingers(self, ref: Ref) -> bool:
         """Whether finalizers keep an object for a while, as a load balancer's does."""
@@ -279,8 +283,6 @@ class _Removal:
                     [ref], f"it goes when its finalizers are done: {listed(held)}; their controller must run"
                 )
         yield from _deleting("Remove definitions", definitions)
-        waits = (Await(each.component, each.ref, Condition.GONE, self.scope.seconds) for each in definitions)
-        yield Phase("Wait until definitions are gone", tuple(waits))
 
     def _labels(self) -> Iterator[Phase]:
         """Put back labels that we set on namespaces; those that others set are told."""

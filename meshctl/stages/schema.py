@@ -60,6 +60,10 @@ class Schema:
         """Every field, by path."""
         yield from _leaves(self._tree)
 
+    def grouped(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Values without the nulls that stand for a whole group: nothing said is nothing changed."""
+        return _grouped(values, self._tree)
+
     def check(self, overlay: Overlay) -> Iterator[ConfigError]:
         """What is wrong with an overlay's values: unknown names, wrong types, values not allowed."""
         values = overlay.tree.get("values")
@@ -75,7 +79,7 @@ class Schema:
             if said is None:
                 yield self._unknown(key, known, below, overlay)
             elif isinstance(said, Field):
-                yield from _check_field(said, value, below, overlay)
+                yield from check_field(said, value, below, overlay)
             elif isinstance(value, dict):
                 yield from self._check(value, said, below, overlay)
             elif value is not None:
@@ -112,6 +116,17 @@ def schema() -> Schema:
     return Schema(field for component in components().values() for field in component.fields)
 
 
+def _grouped(values: Mapping[str, Any], known: Mapping[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key, value in values.items():
+        below = known.get(key)
+        if not isinstance(below, dict):
+            found[key] = value
+        elif isinstance(value, dict):
+            found[key] = _grouped(value, below)
+    return found
+
+
 def _leaves(tree: dict[str, Any]) -> Iterator[Field]:
     for each in tree.values():
         if isinstance(each, Field):
@@ -133,16 +148,15 @@ def shown(value: Any) -> str:
     return repr(value)
 
 
-def _check_field(field: Field, value: Any, path: tuple[str, ...], overlay: Overlay) -> Iterator[ConfigError]:
+def check_field(
+    field: Field, value: Any, path: tuple[str, ...], overlay: Overlay, name: str = ""
+) -> Iterator[ConfigError]:
+    """What is wrong with the value of one field, which stands at `path` of an overlay; nothing with None."""
     if value is None:
         return
-    name = dotted(path[1:])
+    name = name or dotted(path[1:])
     if not _fits(field.type, value):
-        hint = (
-            "put it in quotes"
-            if field.type == "string" and not isinstance(value, (dict, list))
-            else field.doc
-        )
+        hint = quoting(value, field.type in ("string", "ports", "cidrs")) or field.doc.rstrip(".")
         yield ConfigError(
             "wrong-type",
             f"{name} is {_SPOKEN[field.type]}, not {shown(value)}",
@@ -163,7 +177,7 @@ def _check_field(field: Field, value: Any, path: tuple[str, ...], overlay: Overl
             "wrong-value",
             f"{name} cannot be {value!r}",
             where=overlay.where(path),
-            hint="use lower-case letters, digits and dashes, beginning and ending with a letter or digit",
+            hint=field.doc.rstrip("."),
         )
     elif (field.minimum is not None and value < field.minimum) or (
         field.maximum is not None and value > field.maximum
@@ -172,13 +186,14 @@ def _check_field(field: Field, value: Any, path: tuple[str, ...], overlay: Overl
             f"at least {field.minimum:g}" if field.minimum is not None else "",
             f"at most {field.maximum:g}" if field.maximum is not None else "",
         ]
+        unit = f" {field.unit}" if field.unit else ""
         yield ConfigError(
             "wrong-value",
             f"{name} cannot be {value}",
             where=overlay.where(path),
-            hint=f"it is {' and '.join(each for each in limits if each)}{f' {field.unit}' if field.unit else ''}",
+            hint=f"it is {' and '.join(each for each in limits if each)}{unit}",
         )
-    elif path == ("values", "meshConfig"):
+    elif path[-1:] == ("meshConfig",):
         yield from _check_mesh(value, path, overlay)
 
 
@@ -193,6 +208,14 @@ def _check_mesh(value: dict[str, Any], path: tuple[str, ...], overlay: Overlay) 
                 where=overlay.where((*path, key)),
                 hint="see https://istio.io/latest/docs/reference/config/istio.mesh.v1alpha1/",
             )
+
+
+def quoting(value: Any, wants_text: bool) -> str:
+    """What to do about the quotes of a value, where they are what is wrong with it."""
+    if wants_text:
+        return "" if isinstance(value, (str, dict, list)) else "put it in quotes"
+    plain = isinstance(value, str) and (value.lower() in ("true", "false") or value.lstrip("-").isdigit())
+    return "write it without quotes" if plain else ""
 
 
 def _fits(kind: str, value: Any) -> bool:

@@ -1,4 +1,4 @@
-r"""Istio's `--set` grammar: `a.b=v`, `a[0].b=v`, `a[name:foo].b=v`, `a.[name:foo].b=v`; `\.` escapes a dot."""
+r"""Istio's `--set` grammar: `a.b=v`, `a[0].b=v`, `a[name:foo].b=v`, `a.[name:foo].b=v`; `\.` is a dot."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def setting(said: str) -> Setting:
             "bad-set",
             f"cannot read {said!r}: {what}",
             where=Where("--set", None, path),
-            hint="write path=value, such as values.pilot.traceSampling=5 or components.egressGateways[0].enabled=true",
+            hint="write path=value, such as values.pilot.traceSampling=5 or components.pilot.enabled=true",
         )
     if steps[0] == "spec" and len(steps) > 1:
         steps = steps[1:]

@@ -59,6 +59,7 @@ def mesh_status_data(status: MeshStatus) -> dict[str, Any]:
 
 
 def release_data(release: Release) -> dict[str, Any]:
+    """The JSON form of a release record, without what it installed."""
     return {
         "mesh": release.mesh,
         "generation": release.generation,

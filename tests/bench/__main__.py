@@ -18,8 +18,12 @@ PARTS = {"startup": offline.startup, "render": offline.render, "lifecycle": life
 
 def main(asked: list[str]) -> int:
     """Measure the parts asked for, all by default; 1 when a goal is missed."""
-    cores = len([line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("processor")])
-    print(f"{platform.system()} {platform.release()} {platform.machine()}, {cores} cores, Python {platform.python_version()}")
+    cores = len(
+        [line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("processor")]
+    )
+    print(
+        f"{platform.system()} {platform.release()} {platform.machine()}, {cores} cores, Python {platform.python_version()}"
+    )
     pairs: list[Pair] = []
     for name in asked or PARTS:
         pairs += PARTS[name]()

@@ -43,7 +43,12 @@ def lifecycle() -> list[Pair]:
     removals = tuple(a[1] for a, _ in rounds), tuple(b[1] for _, b in rounds)
     return [
         Pair("install to ready", *installs, 1.0),
-        Pair("uninstall to really gone", *removals, 1.0, "theirs: uninstall --purge, then the namespace deleted"),
+        Pair(
+            "uninstall to really gone",
+            *removals,
+            1.0,
+            "theirs: uninstall --purge, then the namespace deleted",
+        ),
     ]
 
 

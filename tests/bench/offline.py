@@ -31,4 +31,8 @@ def render() -> list[Pair]:
         9, lambda: timed([MESHCTL, "manifest", "generate"]), lambda: timed([istioctl, "manifest", "generate"])
     )
     memory = [median(run.mebibytes for run in runs) for runs in (ours, theirs)]
-    return [Pair("manifest generate", ours, theirs, 1.0, f"memory {memory[0]:.0f} MiB, theirs {memory[1]:.0f} MiB")]
+    return [
+        Pair(
+            "manifest generate", ours, theirs, 1.0, f"memory {memory[0]:.0f} MiB, theirs {memory[1]:.0f} MiB"
+        )
+    ]

@@ -67,7 +67,9 @@ def timed(argv: Sequence[str], env: dict[str, str] | None = None) -> Run:
     return Run(seconds, usage.ru_maxrss / 1024)
 
 
-def in_turn(rounds: int, ours: Callable[[], Run], theirs: Callable[[], Run]) -> tuple[tuple[Run, ...], tuple[Run, ...]]:
+def in_turn(
+    rounds: int, ours: Callable[[], Run], theirs: Callable[[], Run]
+) -> tuple[tuple[Run, ...], tuple[Run, ...]]:
     """`rounds` of ours and theirs alternately, after one of each that is not counted."""
     ours(), theirs()
     measured = [(ours(), theirs()) for _ in range(rounds)]

@@ -50,7 +50,9 @@ def namespace(cluster: KubeCluster) -> Iterator[str]:
 
 
 @pytest.fixture
-def other(cluster: KubeCluster, monkeypatch: pytest.MonkeyPatch) -> Callable[[Ref, Mapping[str, Any]], Object]:
+def other(
+    cluster: KubeCluster, monkeypatch: pytest.MonkeyPatch
+) -> Callable[[Ref, Mapping[str, Any]], Object]:
     """Changes an object as field manager `somebody`."""
 
     def change(ref: Ref, patch: Mapping[str, Any]) -> Object:

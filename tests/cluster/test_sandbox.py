@@ -19,9 +19,9 @@ from typing import TypeVar
 
 import pytest
 
-from meshctl.errors import ConflictError
+from meshctl.errors import ConflictError, FailedError
 from meshctl.model.event import Unchanged
-from meshctl.sandbox import Settings, Status, cgroups, down, preflight, status, up
+from meshctl.sandbox import Settings, Status, cgroups, controlplane, down, preflight, status, up
 from meshctl.sandbox.network import NAMESPACES
 from meshctl.sandbox.paths import state_root
 
@@ -166,6 +166,19 @@ def test_writes_are_in_the_audit_log_with_who_wrote(before: World) -> None:
         if event["verb"] == "create" and event["objectRef"]["resource"] == "namespaces"
     ]
     assert ("meshctl-sandbox-admin", "audited") in writes
+
+
+def test_a_component_that_does_not_come_up_is_an_error_with_its_last_words_and_nothing_stays(
+    before: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command = controlplane.api_server_command
+    monkeypatch.setattr(controlplane, "api_server_command", lambda plane: [*command(plane), "--no-such-flag"])
+    with pytest.raises(FailedError) as failed:
+        list(up(Settings(name=NAME, hosts=1)))
+    assert "kube-apiserver" in failed.value.message
+    assert any("no-such-flag" in line for line in failed.value.details)
+    assert list(Path(failed.value.hint.rsplit(" ", 1)[1]).glob("c1/kube-apiserver.log"))
+    assert look() == before
 
 
 @pytest.mark.parametrize("moment", [round(random.Random(seed).uniform(0.1, 4.5), 2) for seed in range(6)])

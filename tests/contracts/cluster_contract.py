@@ -116,7 +116,10 @@ class ClusterContract:
     def test_managed_fields_name_us(self, cluster: Cluster, a: Object) -> None:
         ours = [each for each in a.at("metadata.managedFields") if each["manager"] == "meshctl"]
         assert [each["operation"] for each in ours] == ["Apply"]
-        assert ours[0]["fieldsV1"]["f:data"] == {"f:one": {}} or ours[0]["fieldsV1"]["f:data"] == {".": {}, "f:one": {}}
+        assert ours[0]["fieldsV1"]["f:data"] == {"f:one": {}} or ours[0]["fieldsV1"]["f:data"] == {
+            ".": {},
+            "f:one": {},
+        }
 
     def test_a_dry_run_leaves_everything_as_it_is(self, cluster: Cluster, namespace: str, a: Object) -> None:
         assert cluster.apply(config_map(namespace, one="9"), dry_run=True).at("data.one") == "9"
@@ -132,7 +135,11 @@ class ClusterContract:
         assert caught.value.code == "not-found"
 
     def test_applying_an_unknown_kind_is_refused(self, cluster: Cluster, namespace: str) -> None:
-        content = {"apiVersion": "no.example/v1", "kind": "Nothing", "metadata": {"name": "a", "namespace": namespace}}
+        content = {
+            "apiVersion": "no.example/v1",
+            "kind": "Nothing",
+            "metadata": {"name": "a", "namespace": namespace},
+        }
         with pytest.raises(FailedError) as caught:
             cluster.apply(Object(content))
         assert caught.value.code == "not-found"
@@ -205,11 +212,15 @@ class ClusterContract:
     def test_a_watch_of_an_unknown_kind_ends_at_once(self, cluster: Cluster) -> None:
         assert list(cluster.watch("no.example/v1", "Nothing", seconds=60)) == []
 
-    def test_a_custom_kind_can_be_applied_as_soon_as_it_is_defined(self, cluster: Cluster, namespace: str) -> None:
+    def test_a_custom_kind_can_be_applied_as_soon_as_it_is_defined(
+        self, cluster: Cluster, namespace: str
+    ) -> None:
         crd = definition("contract.example.dev")
         cluster.apply(crd)
         meta = {"name": "g", "namespace": namespace}
-        gadget = Object({"apiVersion": "contract.example.dev/v1", "kind": "Gadget", "metadata": meta, "spec": {"a": 1}})
+        gadget = Object(
+            {"apiVersion": "contract.example.dev/v1", "kind": "Gadget", "metadata": meta, "spec": {"a": 1}}
+        )
         try:
             assert cluster.apply(gadget).at("spec.a") == 1
             assert [each.ref for each in cluster.list("contract.example.dev/v1", "Gadget")] == [gadget.ref]

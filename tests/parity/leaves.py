@@ -85,7 +85,7 @@ def _opened(content: Mapping[str, Any]) -> Mapping[str, Any]:
     data = dict(content.get("data") or {})
     for key in data:
         if key in OPENED or "gatewayclass" in content["metadata"]["name"]:
-            data[key] = _Document(yaml.load(data[key], Loader=yaml.CSafeLoader))  # noqa: S506 - a safe loader
+            data[key] = _Document(yaml.load(data[key], Loader=yaml.CSafeLoader))
     config = data.get("config")
     if isinstance(config, _Document) and isinstance(config.tree, dict):
         config.tree["templates"] = dict.fromkeys(config.tree.get("templates") or {}, "…")

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.parity.leaves import compare, documents, leaves
 from meshctl.model.mesh import Inputs
 from meshctl.stages.load import load
 from meshctl.stages.render import render
 from meshctl.stages.resolve import resolve
+from tests.parity.leaves import compare, documents, leaves
 
 pytestmark = pytest.mark.parity
 
@@ -23,8 +23,6 @@ LEAST = 0.99
 
 ACCEPTED = {
     r"ConfigMap [^ ]*/values[^ ]*\.kubernetes\.io/description$": "a text for people, in our own words",
-    r"/values[^ ]*\.(original|merged)-values#\.gateways\.istio-(in|e)gressgateway$": "an empty map in the record: "
-    "upstream's default profile names both gateways without saying anything of them",
     r"^ValidatingAdmissionPolicy .*\.validations": "the same condition, in our own words",
 }
 """Leaves that differ on purpose, and why. They count as differences all the same."""

@@ -23,7 +23,11 @@ RELEASE = Release(
 
 
 def obj(kind: str, name: str, api_version: str = "v1", namespace: str = "default", **rest: Any) -> Object:
-    meta: dict[str, Any] = {"name": name, **({"namespace": namespace} if namespace else {}), **rest.pop("meta", {})}
+    meta: dict[str, Any] = {
+        "name": name,
+        **({"namespace": namespace} if namespace else {}),
+        **rest.pop("meta", {}),
+    }
     return Object({"apiVersion": api_version, "kind": kind, "metadata": meta, **rest})
 
 
@@ -105,7 +109,9 @@ def test_every_step_is_told_with_what_came_of_it(ground: Ground) -> None:
 def test_a_group_is_done_after_its_last_phase(ground: Ground) -> None:
     ground.do((Apply("a", config("one")), Apply("b", config("two"))), (Apply("b", config("three")),))
     assert [each.group for each in ground.of(Done)] == ["a", "b"]
-    assert ground.events.index(ground.of(Done)[0]) < ground.events.index(Started("b", "ConfigMap default/three"))
+    assert ground.events.index(ground.of(Done)[0]) < ground.events.index(
+        Started("b", "ConfigMap default/three")
+    )
 
 
 def test_a_failed_step_keeps_later_phases_from_beginning(ground: Ground) -> None:
@@ -130,7 +136,9 @@ def test_a_conflict_comes_out_as_it_is(ground: Ground) -> None:
 
 
 def test_a_lost_connection_says_that_the_same_command_continues(ground: Ground) -> None:
-    ground.cluster.fail("apply", "ConfigMap default/one", UnreachableError("cluster-unreachable", "no answer"))
+    ground.cluster.fail(
+        "apply", "ConfigMap default/one", UnreachableError("cluster-unreachable", "no answer")
+    )
     error = ground.refused((Apply("a", config("one")),))
     assert isinstance(error, StoppedError)
     assert error.exit_code == 4
@@ -140,7 +148,9 @@ def test_a_lost_connection_says_that_the_same_command_continues(ground: Ground) 
 def test_several_failures_are_told_together(ground: Ground) -> None:
     steps = []
     for name in ("one", "two"):
-        ground.cluster.fail("delete", f"ConfigMap default/{name}", FailedError("request-refused", f"not {name}"))
+        ground.cluster.fail(
+            "delete", f"ConfigMap default/{name}", FailedError("request-refused", f"not {name}")
+        )
         steps.append(Delete("a", config(name).ref))
     error = ground.refused(tuple(steps))
     assert 1 <= len(ground.of(Failed)) <= 2
@@ -182,7 +192,9 @@ def test_a_mesh_that_somebody_works_on_is_left_alone(ground: Ground) -> None:
 
 
 def test_labels_are_put_back(ground: Ground) -> None:
-    namespace = obj("Namespace", "app", namespace="", meta={"labels": {"istio-injection": "enabled", "mine": "x"}})
+    namespace = obj(
+        "Namespace", "app", namespace="", meta={"labels": {"istio-injection": "enabled", "mine": "x"}}
+    )
     ground.cluster.seed(namespace.content)
     ground.do((Unlabel("a", namespace.ref, (("istio-injection", None), ("mine", "y"))),))
     found = ground.cluster.get(namespace.ref)

@@ -59,7 +59,9 @@ def event(about: str, reason: str, message: str, kind: str = "Warning") -> Objec
         ({"availableReplicas": 0}, "0 of 2 replicas are available"),
     ],
 )
-def test_a_deployment_is_ready_when_all_its_replicas_are_new_and_available(status: dict[str, int], why: str) -> None:
+def test_a_deployment_is_ready_when_all_its_replicas_are_new_and_available(
+    status: dict[str, int], why: str
+) -> None:
     assert unready(deployment(**status)) == why
 
 
@@ -182,14 +184,22 @@ def test_pods_that_cannot_be_made_are_told_from_events(message: str, code: str, 
 
 
 def test_a_failing_probe_is_told_and_waited_for() -> None:
-    status = {"phase": "Running", "containerStatuses": [{"name": "c", "state": {"running": {}}, "ready": False}]}
+    status = {
+        "phase": "Running",
+        "containerStatuses": [{"name": "c", "state": {"running": {}}, "ready": False}],
+    }
     told = [event("uid-web-1", "Unhealthy", "Readiness probe failed: HTTP 503")]
     (found,) = troubles(deployment(availableReplicas=0), [pod(**status)], [], told)
-    assert (found.cause, found.patience) == ("pod 'web-1': Unhealthy: Readiness probe failed: HTTP 503", NEVER)
+    assert (found.cause, found.patience) == (
+        "pod 'web-1': Unhealthy: Readiness probe failed: HTTP 503",
+        NEVER,
+    )
 
 
 def test_a_failed_job_is_hopeless() -> None:
-    job = obj("Job", status={"conditions": [{"type": "Failed", "status": "True", "message": "backoff limit"}]})
+    job = obj(
+        "Job", status={"conditions": [{"type": "Failed", "status": "True", "message": "backoff limit"}]}
+    )
     assert [(each.code, each.patience) for each in troubles(job, [], [], [])] == [("job-failed", 0)]
 
 
@@ -198,7 +208,10 @@ def test_a_failed_job_is_hopeless() -> None:
     [
         ({"meta": {"deletionTimestamp": "t", "finalizers": ["a/b"]}}, "held by finalizer a/b"),
         ({"meta": {"deletionTimestamp": "t", "finalizers": ["a/b", "c"]}}, "held by finalizers a/b, c"),
-        ({"meta": {"deletionTimestamp": "t", "finalizers": ["foregroundDeletion"]}}, "its pods are still ending"),
+        (
+            {"meta": {"deletionTimestamp": "t", "finalizers": ["foregroundDeletion"]}},
+            "its pods are still ending",
+        ),
         ({"meta": {"deletionTimestamp": "t"}}, "being removed"),
     ],
 )

@@ -42,21 +42,27 @@ def every_command() -> list[tuple[str, click.Command]]:
     return commands(cli, click.Context(cli))
 
 
-@pytest.mark.parametrize(("name", "command"), every_command(), ids=lambda each: each if isinstance(each, str) else "")
+@pytest.mark.parametrize(
+    ("name", "command"), every_command(), ids=lambda each: each if isinstance(each, str) else ""
+)
 def test_every_command_explains_itself_with_examples(name: str, command: click.Command) -> None:
     assert command.help, name
     assert "Examples:" in command.help, f"{name} shows no example"
     assert f"meshctl {name}" in command.help, f"{name} shows no example of itself"
 
 
-@pytest.mark.parametrize(("name", "command"), every_command(), ids=lambda each: each if isinstance(each, str) else "")
+@pytest.mark.parametrize(
+    ("name", "command"), every_command(), ids=lambda each: each if isinstance(each, str) else ""
+)
 def test_every_option_says_what_it_is_for(name: str, command: click.Command) -> None:
     for option in command.params:
         if isinstance(option, click.Option):
             assert option.help, f"{name} {option.opts}"
 
 
-@pytest.mark.parametrize(("name", "command"), every_command(), ids=lambda each: each if isinstance(each, str) else "")
+@pytest.mark.parametrize(
+    ("name", "command"), every_command(), ids=lambda each: each if isinstance(each, str) else ""
+)
 def test_every_command_but_completion_can_answer_in_json(name: str, command: click.Command) -> None:
     if name != "completion":
         assert any("--output" in option.opts for option in command.params), name
@@ -72,7 +78,13 @@ def test_no_template_names_a_version() -> None:
 
 MAY_PRINT = ("cli",)
 MAY_READ_THE_WORLD = ("cli", "adapters", "sandbox")
-ASKS_THE_WORLD = {("time", "sleep"), ("time", "time"), ("datetime", "now"), ("os", "environ"), ("os", "getenv")}
+ASKS_THE_WORLD = {
+    ("time", "sleep"),
+    ("time", "time"),
+    ("datetime", "now"),
+    ("os", "environ"),
+    ("os", "getenv"),
+}
 
 
 def sources() -> list[Path]:
@@ -87,7 +99,9 @@ def test_only_the_edges_print_or_ask_the_machine(path: Path) -> None:
             assert room in MAY_PRINT, f"{path.name}:{node.lineno} prints"
         if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
             asks = (node.value.id, node.attr) in ASKS_THE_WORLD
-            assert not asks or room in MAY_READ_THE_WORLD, f"{path.name}:{node.lineno} {node.value.id}.{node.attr}"
+            assert not asks or room in MAY_READ_THE_WORLD, (
+                f"{path.name}:{node.lineno} {node.value.id}.{node.attr}"
+            )
 
 
 def test_what_is_committed_speaks_of_the_project_alone() -> None:

@@ -65,7 +65,9 @@ def serving(api: ScriptedApi) -> Iterator[str]:
             self.rfile.read(int(self.headers.get("Content-Length", 0)))
             answer = api.answer(Asked(self.command, parts.path, query, dict(self.headers)))
             lines = answer.body if isinstance(answer.body, list) else [answer.body]
-            data = b"\n".join(json.dumps(line).encode() for line in lines) + b"\n" * isinstance(answer.body, list)
+            data = b"\n".join(json.dumps(line).encode() for line in lines) + b"\n" * isinstance(
+                answer.body, list
+            )
             self.send_response(answer.code)
             for key, value in answer.headers.items():
                 self.send_header(key, value)

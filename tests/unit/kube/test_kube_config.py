@@ -25,7 +25,7 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 def test_a_missing_context_lists_those_there_and_the_nearest(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as caught:
         connect(kubeconfig(tmp_path, SERVER, name="production"), "prodution")
-    assert caught.value.message == "unknown context 'prodution'; did you mean 'production'"
+    assert caught.value.message == "unknown context 'prodution'; did you mean 'production'?"
     assert "production" in caught.value.hint
 
 

@@ -53,13 +53,17 @@ def test_a_server_that_was_never_there_is_given_up_soon(clock: FakeClock, tmp_pa
     assert sum(clock.slept) <= 2
 
 
-def test_a_busy_server_is_asked_again_when_it_says(api: ScriptedApi, clock: FakeClock, cluster: KubeCluster) -> None:
+def test_a_busy_server_is_asked_again_when_it_says(
+    api: ScriptedApi, clock: FakeClock, cluster: KubeCluster
+) -> None:
     api.on("/version", Answer({}, 429, {"Retry-After": "1"}), Answer({"gitVersion": "v1.34.4"}))
     assert cluster.version() == "v1.34.4"
     assert clock.slept == [1.0]
 
 
-def test_a_server_that_stays_busy_is_given_up(api: ScriptedApi, clock: FakeClock, cluster: KubeCluster) -> None:
+def test_a_server_that_stays_busy_is_given_up(
+    api: ScriptedApi, clock: FakeClock, cluster: KubeCluster
+) -> None:
     api.on("/version", Answer({"message": "shutting down"}, 503))
     with pytest.raises(UnreachableError) as caught:
         cluster.version()
@@ -92,7 +96,9 @@ def test_a_token_goes_along(api: ScriptedApi, tmp_path: Path) -> None:
     api.on("/version", Answer({"gitVersion": "v1.34.4"}))
     with serving(api) as address:
         connect(kubeconfig(tmp_path, address, user={"token": "abc"}), clock=FakeClock()).version()
-    assert {key.lower(): value for key, value in api.asked[0].headers.items()}["authorization"] == "Bearer abc"
+    assert {key.lower(): value for key, value in api.asked[0].headers.items()}[
+        "authorization"
+    ] == "Bearer abc"
 
 
 def test_lists_are_read_page_by_page(api: ScriptedApi, cluster: KubeCluster) -> None:
@@ -165,7 +171,11 @@ def test_a_watch_without_rights_says_so(api: ScriptedApi, cluster: KubeCluster) 
 @pytest.mark.parametrize(
     ("code", "message", "expected"),
     [
-        (500, 'Internal error occurred: failed calling webhook "v.istio.io": no endpoints', "webhook-unavailable"),
+        (
+            500,
+            'Internal error occurred: failed calling webhook "v.istio.io": no endpoints',
+            "webhook-unavailable",
+        ),
         (403, 'pods "a" is forbidden: exceeded quota: q, requested: pods=1', "quota-exceeded"),
         (403, 'admission webhook "p.example" denied the request: no', "admission-denied"),
         (400, "json: unknown field", "request-refused"),

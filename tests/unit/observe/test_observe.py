@@ -9,7 +9,11 @@ from meshctl.model.objects import Ref
 from meshctl.stages.observe import Detection, inventory, look, observe
 from tests.fakes import FakeCluster, FakeReleases
 
-NODE = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": "n1", "labels": {"meshctl.dev/sandbox": "true"}}}
+NODE = {
+    "apiVersion": "v1",
+    "kind": "Node",
+    "metadata": {"name": "n1", "labels": {"meshctl.dev/sandbox": "true"}},
+}
 MAP = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a", "namespace": "default"}}
 EVENT = {"apiVersion": "v1", "kind": "Event", "metadata": {"name": "e", "namespace": "default"}}
 REF = Ref("v1", "ConfigMap", "default", "a")
@@ -52,7 +56,9 @@ def test_looking_for_nothing_asks_nothing(cluster: FakeCluster) -> None:
         (Detection("p"), False),
     ],
 )
-def test_one_sign_is_enough_to_tell_a_platform(cluster: FakeCluster, detection: Detection, fits: bool) -> None:
+def test_one_sign_is_enough_to_tell_a_platform(
+    cluster: FakeCluster, detection: Detection, fits: bool
+) -> None:
     seen = observe(cluster, FakeReleases(), detections=[detection])
     assert seen.platforms == (("p",) if fits else ())
 
@@ -63,9 +69,9 @@ def test_platforms_keep_the_order_of_their_profiles(cluster: FakeCluster) -> Non
 
 
 def test_a_detection_is_read_from_a_profile() -> None:
-    assert Detection.of("gke", {"versions": ["-gke."], "nodeLabels": ["cloud.google.com/gke-nodepool"]}) == Detection(
-        "gke", labels=("cloud.google.com/gke-nodepool",), versions=("-gke.",)
-    )
+    assert Detection.of(
+        "gke", {"versions": ["-gke."], "nodeLabels": ["cloud.google.com/gke-nodepool"]}
+    ) == Detection("gke", labels=("cloud.google.com/gke-nodepool",), versions=("-gke.",))
 
 
 @pytest.mark.parametrize("content", [{"version": ["x"]}, {"versions": "x"}])

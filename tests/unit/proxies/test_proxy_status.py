@@ -10,7 +10,7 @@ import pytest
 
 from meshctl.actions.proxies import proxy_status
 from meshctl.errors import AccessError, ConfigError, FailedError, UnreachableError
-from meshctl.model.objects import Object
+from meshctl.model.objects import Object, Ref
 from meshctl.model.proxy import Carrier, Inventory, ProxyStatus, short_type
 from meshctl.ports import World
 from meshctl.stages import sync
@@ -87,6 +87,17 @@ def test_an_istiod_that_cannot_be_reached_is_named() -> None:
         ("istiod-1", None),
         ("istiod-2", "pod-unreachable"),
     ]
+
+
+def test_an_istiod_on_its_way_out_is_heard_and_not_waited_for() -> None:
+    leaving = istiod_pod("istiod-2")
+    leaving["metadata"]["finalizers"] = ["example.com/stays"]
+    with FakeIstiod(client_config("web-1")) as istiod:
+        cluster = AskedCluster(root_config_map(), istiod_pod(), leaving, ports={"istiod-1": istiod.port})
+        cluster.delete(Ref("v1", "Pod", "istio-system", "istiod-2"))
+        status = proxy_status(World({"home": cluster}, {}, FakeClock(), FakeFiles()), seconds=5)
+    assert [each.name for each in status.istiods] == ["istiod-1"]
+    assert not status.is_partial
 
 
 def test_a_forward_that_never_opens_is_given_up() -> None:
@@ -231,6 +242,29 @@ def test_a_pod_is_found_with_and_without_its_namespace(workload: str) -> None:
     istiod = FakeIstiod(client_config("web-1"), client_config("api-1"))
     status = look({"istiod-1": istiod}, proxied_pod("web-1"), proxied_pod("api-1"), workload=workload)
     assert [each.name for each in status.proxies] == ["web-1"]
+
+
+def test_proxies_of_a_cluster_without_istiod_are_found_in_its_own_pods() -> None:
+    far = AskedCluster(proxied_pod("web-1"), proxied_pod("web-2"), name="far")
+    with FakeIstiod(client_config("web-1", cluster="far"), client_config("web-3", cluster="far")) as istiod:
+        home = AskedCluster(root_config_map(), istiod_pod(), ports={"istiod-1": istiod.port})
+        status = proxy_status(World({"home": home, "far": far}, {}, FakeClock(), FakeFiles()), seconds=5)
+    assert [(each.name, each.carrier) for each in status.proxies] == [
+        ("web-1", Carrier.SIDECAR),
+        ("web-3", Carrier.GONE),
+    ]
+    assert [(each.cluster, each.name) for each in status.missing] == [("far", "web-2")]
+
+
+def test_a_cluster_that_is_away_takes_nothing_from_the_others() -> None:
+    away = UnreachableError("unreachable", "no answer")
+    with FakeIstiod(client_config("web-1")) as istiod:
+        pods = (istiod_pod(), proxied_pod("web-1"))
+        home = AskedCluster(root_config_map(), *pods, ports={"istiod-1": istiod.port})
+        far = AskedCluster(name="far", broken={"Pod": away})
+        status = proxy_status(World({"home": home, "far": far}, {}, FakeClock(), FakeFiles()), seconds=5)
+    assert [each.name for each in status.proxies] == ["web-1"]
+    assert status.unseen == (("far", away),)
 
 
 def test_a_workload_without_a_proxy_is_an_error_that_names_the_nearest() -> None:

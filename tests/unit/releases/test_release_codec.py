@@ -37,7 +37,9 @@ parts = st.builds(
     st.lists(refs, max_size=2).map(tuple),
     st.lists(st.tuples(words, words), max_size=2).map(tuple),
 )
-manifests = st.builds(Manifest, st.lists(parts, max_size=2).map(tuple), st.lists(words, max_size=2).map(tuple))
+manifests = st.builds(
+    Manifest, st.lists(parts, max_size=2).map(tuple), st.lists(words, max_size=2).map(tuple)
+)
 pairs = st.lists(st.tuples(words, words), max_size=2).map(tuple)
 releases = st.builds(
     Release,

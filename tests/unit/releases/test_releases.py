@@ -10,6 +10,7 @@ from datetime import timedelta
 
 import pytest
 
+from meshctl.adapters.clock import SystemClock
 from meshctl.adapters.lease import Holder
 from meshctl.adapters.releases import ClusterReleases
 from meshctl.errors import ConfigError, ConflictError, UnsupportedError
@@ -111,7 +112,9 @@ def test_a_mesh_that_could_not_be_a_label_is_refused(releases: ClusterReleases, 
         releases.of(name)
 
 
-def test_the_lock_is_there_while_held_and_leaves_nothing(cluster: FakeCluster, releases: ClusterReleases) -> None:
+def test_the_lock_is_there_while_held_and_leaves_nothing(
+    cluster: FakeCluster, releases: ClusterReleases
+) -> None:
     with releases.lock("m"):
         there = cluster.get(LOCK)
         assert there is not None
@@ -132,13 +135,17 @@ def held_by(cluster: FakeCluster, holder: str, seconds_ago: float = 0.0) -> Obje
 
 def test_a_living_holder_is_named(cluster: FakeCluster, releases: ClusterReleases) -> None:
     held_by(cluster, "ann@desk/7/other-world/1/ff")
-    renewal = threading.Timer(0.1, lambda: cluster.edit(LOCK, {"spec": {"renewTime": "2026-01-01T12:00:05.0Z"}}))
+    renewal = threading.Timer(
+        0.1, lambda: cluster.edit(LOCK, {"spec": {"renewTime": "2026-01-01T12:00:05.0Z"}})
+    )
     renewal.start()
     with pytest.raises(ConflictError) as caught, releases.lock("m"):
         pass
     renewal.join()
     assert caught.value.code == "mesh-locked"
-    assert "ann@desk (process 7) has been at work on this mesh since 2026-01-01T12:00:00" in caught.value.message
+    assert (
+        "ann@desk (process 7) has been at work on this mesh since 2026-01-01T12:00:00" in caught.value.message
+    )
     assert cluster.get(LOCK) is not None
 
 
@@ -179,7 +186,7 @@ def test_holders_of_other_machines_are_never_taken_for_dead() -> None:
 
 
 def test_the_lock_is_renewed_while_held(cluster: FakeCluster) -> None:
-    with ClusterReleases(cluster, FakeClock(), lock_seconds=0.06).lock("m"):
+    with ClusterReleases(cluster, SystemClock(), lock_seconds=0.06).lock("m"):
         renewed = threading.Event()
         watch = cluster.watch(LOCK.api_version, "Lease", namespace="kube-system", name=LOCK.name)
         for change, _ in watch:
@@ -191,7 +198,10 @@ def test_the_lock_is_renewed_while_held(cluster: FakeCluster) -> None:
 
 
 def test_a_lock_taken_away_is_told_at_the_end(cluster: FakeCluster) -> None:
-    with pytest.raises(ConflictError) as caught, ClusterReleases(cluster, FakeClock(), lock_seconds=0.03).lock("m"):
+    with (
+        pytest.raises(ConflictError) as caught,
+        ClusterReleases(cluster, FakeClock(), lock_seconds=0.03).lock("m"),
+    ):
         before = cluster.get(LOCK)
         assert before is not None
         cluster.edit(LOCK, {"spec": {"holderIdentity": "bob@desk/1/w/1/ee"}}, "bob")

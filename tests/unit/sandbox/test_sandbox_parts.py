@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import tarfile
 from dataclasses import replace
 from ipaddress import IPv4Address
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from meshctl.errors import UnsupportedError
+from meshctl.errors import FailedError, UnsupportedError
 from meshctl.sandbox import build, controlplane, debian, dns, images, node, preflight
 from meshctl.sandbox.controlplane import Plane
 from meshctl.sandbox.images import Image, Layer
@@ -171,3 +172,12 @@ def test_packages_are_installed_where_no_service_can_start() -> None:
 def test_the_api_server_of_a_cluster_is_reached_at_the_nodes_address() -> None:
     assert CLUSTER.api == f"https://{CLUSTER.address}:6443"
     assert CLUSTER.kubernetes_service == IPv4Address("10.96.16.1")
+
+
+def test_a_full_disk_is_refused_with_figures_before_anything_is_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usage = type(shutil.disk_usage(tmp_path))(100 * preflight.GIB, 99 * preflight.GIB, preflight.GIB // 2)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
+    with pytest.raises(FailedError, match=r"needs 2\.0 GiB, and .* has 0\.5 free"):
+        preflight.check_disk(Settings(clusters=2), (tmp_path / "not" / "yet",), cold=False, light=False)

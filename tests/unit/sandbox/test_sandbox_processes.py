@@ -102,3 +102,4 @@ def test_lines_come_from_both_outputs_and_a_failure_carries_them(tmp_path: Path)
     with pytest.raises(FailedError) as failed:
         told.extend(lines_of(["sh", "-c", "echo a; echo b >&2; exit 1"], env=dict(os.environ), cwd=tmp_path))
     assert failed.value.details == ("a", "b")
+    assert told == ["a", "b"]

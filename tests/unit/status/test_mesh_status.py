@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import base64
+import re
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,11 +14,13 @@ import pytest
 from meshctl import pki
 from meshctl.actions.status import status
 from meshctl.errors import AccessError, UnreachableError
+from meshctl.model.finding import Rule
 from meshctl.model.manifest import Manifest, Part
 from meshctl.model.objects import Object
 from meshctl.model.release import Release, Status
 from meshctl.model.standing import DefaultOwner, MeshStatus, Standing
 from meshctl.ports import World
+from meshctl.stages import soundness
 from meshctl.stages.status_data import mesh_status_data
 from tests.fakes import FakeClock, FakeFiles, FakeReleases
 from tests.istiods import AskedCluster, proxied_pod, root_config_map
@@ -421,3 +425,28 @@ def test_a_control_plane_scaled_to_nothing_is_found() -> None:
     plane["spec"]["replicas"] = 0
     plane["status"] = {"observedGeneration": 1}
     assert [finding.message for finding in stand(plane).findings] == ["it is scaled to 0 replicas"]
+
+
+DOCUMENT = (Path(__file__).parents[3] / "docs" / "reference" / "json.md").read_text()
+
+
+def test_every_rule_is_documented_with_its_level() -> None:
+    rules = [each for each in vars(soundness).values() if isinstance(each, Rule)]
+    assert rules
+    assert [rule.code for rule in rules if f"| `{rule.code}` | {rule.level} |" not in DOCUMENT] == []
+
+
+def test_every_key_of_the_json_form_is_documented() -> None:
+    found = stand(
+        *WHOLE, records=(release(Status.FAILED),), broken={"Secret": AccessError("forbidden", "no")}
+    )
+
+    def keys(data: Any) -> set[str]:
+        if isinstance(data, dict):
+            return set(data) | {key for each in data.values() for key in keys(each)}
+        return {key for each in data for key in keys(each)} if isinstance(data, list) else set()
+
+    undocumented = [
+        key for key in sorted(keys(mesh_status_data(found))) if not re.search(rf"\W{key}\W", DOCUMENT)
+    ]
+    assert undocumented == []

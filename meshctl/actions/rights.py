@@ -1,0 +1,30 @@
+"""Before anything is sent: may we send all of it?"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from meshctl.checks.rights import as_rules, missing, wanted
+from meshctl.errors import AccessError
+from meshctl.model.plan import Apply, Delete
+
+if TYPE_CHECKING:
+    from meshctl.model.plan import Plan
+    from meshctl.ports import Cluster
+
+
+def require_rights(cluster: Cluster, plan: Plan) -> None:
+    """Ask the API server for every right that a plan needs.
+
+    Raises:
+        AccessError: some are missing; `details` are the RBAC rules that grant them.
+    """
+    steps = [step for step in plan.steps if isinstance(step, Apply | Delete)]
+    lacking = missing(cluster, wanted(steps, cluster.kinds()))
+    if lacking:
+        raise AccessError(
+            "rights-missing",
+            f"{len(lacking)} rights are missing in {cluster.name!r}; nothing was sent",
+            hint="have an administrator grant these rules, or use another --context",
+            details=as_rules(lacking),
+        )

@@ -1,0 +1,101 @@
+"""`check`: named questions to a cluster, each with a remedy."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from meshctl.cli.app import App, command
+from meshctl.cli.inputs import inputs_options, loaded, placed
+from meshctl.cli.mesh import seconds
+from meshctl.cli.status import FINDINGS
+from meshctl.cli.tables import findings_text
+from meshctl.model.finding import Level
+
+if TYPE_CHECKING:
+    from meshctl.model.check import Outcome
+
+
+@click.command()
+@inputs_options
+@click.option("--pre", is_flag=True, help="Ask whether an install of what these options say would work.")
+@click.option(
+    "--wait",
+    default="0s",
+    metavar="DURATION",
+    callback=lambda _context, _option, value: seconds(value),
+    help="Ask again for what may still settle: 30s, 2m.",
+)
+@click.option(
+    "--fail-on",
+    type=click.Choice([level.value for level in Level]),
+    default=Level.ERROR.value,
+    show_default=True,
+    help="Exit code 3 when a finding is at least this bad.",
+)
+@command(cluster=True)
+def check(app: App, pre: bool, wait: float, fail_on: str, **asked: Any) -> int:
+    """Ask every check, many at once; tell what does not hold and what to do about it.
+
+    Without --pre the mesh that is installed is checked. Nothing is changed.
+
+    \b
+    Examples:
+      meshctl check --pre
+      meshctl check --wait 1m
+      meshctl check --fail-on warning -o json
+    """
+    from meshctl.actions.checks import after_install, before_install
+
+    if pre:
+        wanted = loaded(app, asked)
+        world = app.target.world()
+        outcomes = tuple(before_install(world, placed(wanted, world), wait=wait))
+    else:
+        world = app.target.world()
+        outcomes = tuple(after_install(world, app.target.istio_namespace, wait=wait))
+    app.report.result([outcome_data(each) for each in outcomes], outcomes_text(outcomes))
+    worst = max((each.level.rank for each in outcomes if each.level), default=-1)
+    return FINDINGS if worst >= Level(fail_on).rank else 0
+
+
+def outcomes_text(outcomes: tuple[Outcome, ...]) -> str:
+    """One line a check, its findings below it, then the count."""
+    lines = []
+    for each in outcomes:
+        lines.append(
+            f"{_mark(each)} {each.rules[0].summary}{f'  (skipped: {each.skipped})' if each.skipped else ''}"
+        )
+        lines += [f"    {line}" for block in findings_text(each.findings) for line in block.splitlines()]
+    held = sum(each.passed for each in outcomes)
+    skipped = sum(bool(each.skipped) for each in outcomes)
+    found = sum(len(each.findings) for each in outcomes)
+    return "\n".join([*lines, "", f"{held} hold, {found} findings, {skipped} skipped"])
+
+
+def outcome_data(outcome: Outcome) -> dict[str, Any]:
+    """An outcome for a program; described in docs/reference/json.md."""
+    return {
+        "cluster": outcome.cluster,
+        "check": outcome.check,
+        "passed": outcome.passed,
+        "skipped": outcome.skipped,
+        "findings": [
+            {
+                "code": each.rule.code,
+                "level": each.rule.level.value,
+                "subject": each.subject,
+                "message": each.message,
+                "place": each.place,
+                "hint": each.rule.hint,
+            }
+            for each in outcome.findings
+        ],
+    }
+
+
+def _mark(outcome: Outcome) -> str:
+    if outcome.passed:
+        return "✓"
+    return "-" if outcome.level is None else "i!x"[outcome.level.rank]

@@ -1,0 +1,47 @@
+from __future__ import annotations
+
+import pytest
+import yaml
+
+from meshctl.errors import UnsupportedError
+from meshctl.registry import data
+from meshctl.stages import catalogue
+
+VERSION = catalogue.version(None)[0]
+
+
+@pytest.mark.parametrize("server", ["v1.32.0", "v1.34.4", "v1.33.1-gke.100", "1.36"])
+def test_a_kubernetes_within_the_range_is_accepted(server: str) -> None:
+    catalogue.require_kubernetes(VERSION, server)
+
+
+@pytest.mark.parametrize("server", ["v1.31.9", "v1.37.0", "v2.0.0"])
+def test_a_kubernetes_outside_the_range_is_refused_with_the_range(server: str) -> None:
+    with pytest.raises(UnsupportedError, match=r">=1\.32, <1\.37"):
+        catalogue.require_kubernetes(VERSION, server)
+
+
+def test_exactly_one_version_is_the_default() -> None:
+    minors = [minor for minor in catalogue.versions() if catalogue.is_default(minor)]
+    assert minors == [VERSION.minor]
+
+
+def test_the_sandbox_is_recognised_by_its_node_and_by_nothing_else() -> None:
+    (sandbox,) = [each for each in catalogue.detections() if each.platform == "sandbox"]
+    assert sandbox.labels == ("meshctl.dev/sandbox",)
+    assert (sandbox.versions, sandbox.groups) == ((), ())
+
+
+def test_every_profile_and_platform_has_a_summary() -> None:
+    for name in catalogue.profiles():
+        assert catalogue.profile(name)[-1].summary.endswith(".")
+
+
+@pytest.mark.parametrize("name", sorted(catalogue.components()))
+def test_a_components_file_says_only_what_is_read(name: str) -> None:
+    told = yaml.safe_load((data("templates") / name / "component.yaml").read_text("utf-8"))
+    known = {"summary", "label", "chart", "needs", "namespace", "yields", "values", "variants", "each"}
+    assert told.keys() <= known
+    for said in (*told.get("values", {}).values(), *told.get("each", {}).values()):
+        assert said.keys() <= {"type", "default", "doc", "unit", "values", "minimum", "maximum", "pattern"}
+        assert said.keys() >= {"type", "doc"}
