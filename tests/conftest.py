@@ -9,6 +9,9 @@ from tests.golden import UPDATE
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--update", action="store_true", help="rewrite the expected files of golden cases")
+    parser.addoption(
+        "--long", action="store_true", help="run long matrices whole, not the slice of every run"
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:

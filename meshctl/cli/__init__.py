@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 from meshctl.cli.app import run
@@ -55,4 +56,5 @@ cli = LazyGroup(
 
 def main() -> None:
     """Entry point of the `meshctl` command."""
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # what failed is told by the command, once and in words
     sys.exit(run(cli))

@@ -118,13 +118,20 @@ _YES = click.option("-y", "--yes", is_flag=True, help="Do not ask.")
 _VERBOSE = click.option("-v", "--verbose", is_flag=True, help="Tell of every object, line by line.")
 _TARGET_OPTIONS = (
     click.option(
-        "-i", "--istio-namespace", "--istioNamespace", default="istio-system", show_default=True,
-        metavar="NAME", help="Namespace of the control plane.",
+        "-i",
+        "--istio-namespace",
+        "--istioNamespace",
+        default="istio-system",
+        show_default=True,
+        metavar="NAME",
+        help="Namespace of the control plane.",
     ),
     click.option("-n", "--namespace", metavar="NAME", help="Namespace to look at; all when not given."),
     click.option("--context", metavar="NAME", help="Context in the kubeconfig."),
-    click.option("-c", "--kubeconfig", metavar="FILE", help="Kubeconfig file; as kubectl finds it when not given."),
-)  # fmt: skip
+    click.option(
+        "-c", "--kubeconfig", metavar="FILE", help="Kubeconfig file; as kubectl finds it when not given."
+    ),
+)
 
 
 def run(group: click.Group) -> int:

@@ -15,12 +15,33 @@ if TYPE_CHECKING:
     from meshctl.stages.load import Loaded
 
 _OPTIONS = (
-    click.option("-f", "--filename", "files", multiple=True, metavar="FILE", help="IstioOperator or Helm-style values file, `-` for standard input; later ones win."),
-    click.option("-s", "--set", "sets", multiple=True, metavar="PATH=VALUE", help="One setting, as istioctl spells it; wins over files."),
-    click.option("--profile", metavar="NAME", help="Profile to start from; `default` when nothing names one."),
-    click.option("--istio-version", "version", metavar="VERSION", help="Istio minor or version; the catalogue's default when not given."),
+    click.option(
+        "-f",
+        "--filename",
+        "files",
+        multiple=True,
+        metavar="FILE",
+        help="IstioOperator or Helm-style values file; `-`: standard input; later ones win.",
+    ),
+    click.option(
+        "-s",
+        "--set",
+        "sets",
+        multiple=True,
+        metavar="PATH=VALUE",
+        help="One setting, as istioctl spells it; wins over files.",
+    ),
+    click.option(
+        "--profile", metavar="NAME", help="Profile to start from; `default` when nothing names one."
+    ),
+    click.option(
+        "--istio-version",
+        "version",
+        metavar="VERSION",
+        help="Istio minor or version; not given: the default one.",
+    ),
     click.option("-r", "--revision", metavar="NAME", help="Control-plane revision."),
-)  # fmt: skip
+)
 
 
 def inputs_options(function: Callable[..., Any]) -> Callable[..., Any]:

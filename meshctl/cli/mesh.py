@@ -15,9 +15,15 @@ if TYPE_CHECKING:
     from meshctl.actions.install import Wave
 
 TIMEOUT = click.option(
-    "--timeout", "--readiness-timeout", "timeout", default="5m", show_default=True, metavar="DURATION",
-    callback=lambda _context, _option, value: seconds(value), help="Budget of each wait: 90s, 5m, 1h.",
-)  # fmt: skip
+    "--timeout",
+    "--readiness-timeout",
+    "timeout",
+    default="5m",
+    show_default=True,
+    metavar="DURATION",
+    callback=lambda _context, _option, value: seconds(value),
+    help="Budget of each wait: 90s, 5m, 1h.",
+)
 TAKE_OVER = click.option("--take-over", is_flag=True, help="Take fields that other field managers hold.")
 ADOPT = click.option(
     "--adopt", is_flag=True, help="Make ours what already stands there and is part of the mesh."
@@ -110,7 +116,8 @@ def _waves(app: App, asked: dict[str, Any], **choices: Any) -> Any:
 def _headline(wave: Wave) -> str:
     values = wave.values
     named = f", revision {values.revision}" if values.revision else ""
-    return f"Istio {values.version.full}, profile {values.profile}{named}, into {wave.cluster}: {counted(wave.plan)}"
+    what = f"Istio {values.version.full}, profile {values.profile}{named}"
+    return f"{what}, into {wave.cluster}: {counted(wave.plan)}"
 
 
 def _unchanged(wave: Wave) -> str:

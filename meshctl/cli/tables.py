@@ -23,6 +23,7 @@ TYPES = ("CDS", "LDS", "EDS", "RDS", "ECDS")
 def proxies_text(status: ProxyStatus) -> str:
     """One line a proxy, then what is not right and why."""
     blocks = []
+    alone = "is connected to none that answered" if status.is_partial else "is not connected"
     if status.proxies:
         header = ("NAME", "CLUSTER", "KIND", "ISTIOD", "VERSION", *TYPES)
         blocks.append(table([_proxy_row(proxy) for proxy in status.proxies], header))
@@ -30,7 +31,7 @@ def proxies_text(status: ProxyStatus) -> str:
         f"! {proxy.name}.{proxy.namespace}: {line}" for proxy in status.proxies for line in _rejected(proxy)
     ]
     blocks += [
-        f"! {seat.name}.{seat.namespace}: has a {seat.carrier} and is not connected{_because(seat.trouble)}"
+        f"! {seat.name}.{seat.namespace}: has a {seat.carrier} and {alone}{_because(seat.trouble)}"
         for seat in status.missing
     ]
     blocks += [f"! istiod {each.name}: {each.error.message}" for each in status.istiods if each.error]
@@ -104,7 +105,7 @@ def _cluster_text(one: Standing, now: datetime) -> str:
         )
     if one.data_plane:
         plane = one.data_plane
-        versions = ", ".join(f"{version} ×{count}" for version, count in sorted(plane.versions.items()))
+        versions = ", ".join(f"{count} of {version}" for version, count in sorted(plane.versions.items()))
         count = f"{plane.sidecars} sidecars, {plane.gateways} gateways in {plane.namespaces} namespaces"
         facts.append(("proxies", f"{count}{f' ({versions})' if versions else ''}"))
     facts += [("certificate", _age_words(each, now)) for each in one.certificates]

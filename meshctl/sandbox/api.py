@@ -104,8 +104,10 @@ class Api:
 
     def _connect(self, timeout: float) -> http.client.HTTPSConnection:
         if self._context is None:
-            self._context = ssl.create_default_context(cafile=str(self._files.authority))
-            self._context.load_cert_chain(self._files.certificate(self._user), self._files.key(self._user))
+            # Whole before another thread sees it: without the certificate it would be nobody.
+            context = ssl.create_default_context(cafile=str(self._files.authority))
+            context.load_cert_chain(self._files.certificate(self._user), self._files.key(self._user))
+            self._context = context
         address = urlsplit(self.server)
         return http.client.HTTPSConnection(
             address.hostname or "", address.port, timeout=timeout, context=self._context

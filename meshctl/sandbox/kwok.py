@@ -15,7 +15,7 @@ from meshctl.model.event import Changed, Event, Started, Waiting
 from meshctl.sandbox.api import Api
 from meshctl.sandbox.ledger import Ledger
 from meshctl.sandbox.light_ports import PLACES, POD_PORTS, Ports
-from meshctl.sandbox.process import clock, log_tail, pause, spawn
+from meshctl.sandbox.process import log_tail, spawn
 
 KUBELET_PORT = 10250
 """Port that the nodes say their kubelet has; the way to it is the egress proxy's business."""
@@ -25,7 +25,6 @@ PLACE_NAMESPACE = "places"
 
 _STAGES = Path(__file__).with_name("light_stages.yaml")
 _WRITERS = 4  # threads that make nodes
-_PATIENCE = 20.0  # seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +104,7 @@ def start(ledger: Ledger, nodes: Nodes, program: Path, kubeconfig: Path, api: Ap
         log=log,
     )
     with ThreadPoolExecutor(_WRITERS) as writers:
-        list(writers.map(lambda name: _make_node(api, name), nodes.names))
+        list(writers.map(lambda name: api.apply(f"/api/v1/nodes/{name}", node(name)), nodes.names))
     yield from _until_ready(nodes, api, log)
     yield Changed(nodes.group, "nodes", f"{nodes.count} simulated by kwok")
 
@@ -125,23 +124,6 @@ def node(name: str) -> dict[str, Any]:
             },
         },
     }
-
-
-def _make_node(api: Api, name: str) -> None:
-    """Make a node; an API server that is ready may still refuse for a second.
-
-    Its admission of policies begins when it has listed them, which its readiness does not wait for.
-    """
-    end = clock() + _PATIENCE
-    while True:
-        try:
-            api.apply(f"/api/v1/nodes/{name}", node(name))
-        except FailedError as error:
-            if clock() > end or not any("not yet ready to handle request" in line for line in error.details):
-                raise
-            pause(0.2)
-        else:
-            return
 
 
 def _until_ready(nodes: Nodes, api: Api, log: Path) -> Iterator[Event]:

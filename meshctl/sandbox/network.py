@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -10,12 +11,14 @@ from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 
 from meshctl.errors import ConflictError, MeshctlError
+from meshctl.sandbox import mounts
 from meshctl.sandbox.ledger import Ledger, Link, NetworkNamespace
 from meshctl.sandbox.names import SLOTS, Layout
 from meshctl.sandbox.process import Inside, run
 
 NAMESPACES = Path("/run/netns")
 _LOCK = Path("/run/lock/meshctl-sandbox.lock")
+_BRIDGE_FILTER = Path("/proc/sys/net/bridge")
 
 
 @contextmanager
@@ -50,6 +53,8 @@ def free_slot(name: str, state: Path) -> int:
 
 def make_bridge(ledger: Ledger, layout: Layout) -> None:
     """Make the bridge, with the machine's own address on it."""
+    if not _BRIDGE_FILTER.exists():
+        load_module("br_netfilter")
     ledger.record(Link(layout.bridge))
     run(["ip", "link", "add", layout.bridge, "type", "bridge"])
     run(["ip", "address", "add", f"{layout.gateway}/{layout.network.prefixlen}", "dev", layout.bridge])
@@ -111,6 +116,20 @@ def remove_namespace(netns: str) -> None:
     """Remove a named network namespace; fine if it is gone."""
     if namespace_exists(netns):
         _tolerant(["ip", "netns", "delete", netns], gone=lambda: not namespace_exists(netns))
+
+
+def remove_namespaces_folder() -> None:
+    """Remove the folder of named namespaces when nobody has one; the first one made it, and mounted it."""
+    if mounts.is_point(NAMESPACES) and not any(NAMESPACES.iterdir()):
+        with contextlib.suppress(MeshctlError, OSError):  # somebody has just made one
+            run(["umount", str(NAMESPACES)])
+            NAMESPACES.rmdir()
+
+
+def load_module(name: str) -> None:
+    """Have the kernel load a module, if it is one and may be loaded: what needs it finds out."""
+    with contextlib.suppress(MeshctlError):
+        run(["modprobe", "--quiet", name])
 
 
 def _tolerant(argv: list[str], gone: Callable[[], bool]) -> None:

@@ -52,9 +52,7 @@ def why_not_full() -> str:
         return f"{read_only[0]} is read-only"
     if reason := cgroups.why_not_handed_down():
         return reason
-    if "overlay" not in Path("/proc/filesystems").read_text().split():
-        return "the kernel has no overlayfs"
-    return ""
+    return "" if _has_overlayfs() else "the kernel has no overlayfs"
 
 
 def is_light(settings: Settings, reason: str) -> bool:
@@ -121,6 +119,13 @@ def check_names(layout: Layout, settings: Settings) -> None:
             where=Where("--name"),
             hint="give the sandbox another --name, or remove what is there",
         )
+
+
+def _has_overlayfs() -> bool:
+    known = Path("/proc/filesystems")
+    if "overlay" not in known.read_text().split():
+        network.load_module("overlay")
+    return "overlay" in known.read_text().split()
 
 
 def _refuse_hosts(settings: Settings, reason: str) -> None:

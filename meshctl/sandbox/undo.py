@@ -12,7 +12,7 @@ from pathlib import Path
 
 from meshctl.errors import FailedError
 from meshctl.model.event import Changed, Event, Started, Waiting
-from meshctl.sandbox import cgroups, network
+from meshctl.sandbox import cgroups, mounts, network
 from meshctl.sandbox.ledger import (
     Begun,
     ControlGroup,
@@ -25,7 +25,7 @@ from meshctl.sandbox.ledger import (
     Process,
     Ready,
 )
-from meshctl.sandbox.process import alive, clock, kill, pause, run
+from meshctl.sandbox.process import alive, clock, kill, pause
 
 GROUP = "clean up"
 _PATIENCE = 30  # seconds for the kernel to let go
@@ -43,6 +43,8 @@ def undo(ledger: Ledger) -> Iterator[Event]:
     made = [entry for entry in reversed(entries) if not isinstance(entry, Begun | Process | Ready)]
     for entry in made:
         _remove(entry)
+    if any(isinstance(entry, NetworkNamespace) for entry in entries):
+        network.remove_namespaces_folder()
     yield Changed(GROUP, "processes, namespaces, links and control groups", "removed")
     _remove_state(ledger)
 
@@ -82,32 +84,13 @@ def _remove(entry: Entry) -> None:
         case Link(name):
             network.remove_link(name)
         case Mount(path):
-            unmount(path)
+            mounts.unmount(path)
         case ControlGroup(path):
             _remove_group(path)
         case Folder(path):
             remove_tree(Path(path))
         case Begun() | Process() | Ready():
             pass  # nothing in the world, or ended before
-
-
-def unmount(path: str) -> None:
-    """Take away every mount at `path` and below, the last made first."""
-    for point in reversed(mounts_below(path)):
-        run(["umount", "--lazy", "--", point])
-
-
-def mounts_below(path: str) -> list[str]:
-    """Mount points at `path` and below, in the order in which they were made.
-
-    Source: proc(5), /proc/self/mountinfo: field 5, with blanks and backslashes in octal.
-    """
-    found = []
-    for line in Path("/proc/self/mountinfo").read_text().splitlines():
-        point = line.split(" ")[4].encode().decode("unicode_escape")
-        if point == path or point.startswith(path.rstrip("/") + "/"):
-            found.append(point)
-    return found
 
 
 def remove_tree(path: Path) -> None:
@@ -132,7 +115,7 @@ def _remove_state(ledger: Ledger) -> None:
     state = ledger.path.parent
     if not state.exists():
         return
-    unmount(str(state))
+    mounts.unmount(str(state))
     for child in state.iterdir():
         if child != ledger.path:
             remove_tree(child)

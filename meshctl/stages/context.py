@@ -84,8 +84,8 @@ def filled(tree: Tree, fields: Mapping[tuple[str, ...], Field]) -> Tree:
 
 
 def to_json(value: Any) -> str:
-    """JSON, which is YAML wherever it stands."""
-    return json.dumps(value, ensure_ascii=False)
+    """JSON, which is YAML wherever it stands; what is undefined says so, by refusing to be text."""
+    return json.dumps(value, ensure_ascii=False, default=str)
 
 
 def pretty(value: Any) -> str:

@@ -30,7 +30,7 @@ def block(tree: Any) -> str:
     elif isinstance(tree, (list, tuple)) and tree:
         _list(tree, "", lines)
     else:
-        lines.append(text(tree) if isinstance(tree, str) else json.dumps(tree))
+        lines.append(text(tree) if isinstance(tree, str) else _plain(tree))
     lines.append("")
     return "\n".join(lines)
 
@@ -56,7 +56,7 @@ def _map(tree: Mapping[str, Any], indent: str, first: str, lines: list[str]) -> 
             else:
                 lines.append(f"{head} []")
         else:
-            lines.append(f"{head} {json.dumps(value)}")
+            lines.append(f"{head} {_plain(value)}")
 
 
 def _list(items: Iterable[Any], indent: str, lines: list[str]) -> None:
@@ -69,7 +69,7 @@ def _list(items: Iterable[Any], indent: str, lines: list[str]) -> None:
             lines.append(f"{indent}-")
             _list(item, indent + "  ", lines)
         else:
-            lines.append(f"{indent}- {json.dumps(item)}")
+            lines.append(f"{indent}- {_plain(item)}")
 
 
 def _string(value: str, indent: str) -> str:
@@ -83,6 +83,13 @@ def _string(value: str, indent: str) -> str:
         shown = "".join(f"{pad}{line}" if line else "\n" for line in lines)
         return f"|{chomp}{shown}" + "\n" * (ends - 1)
     return text(value)
+
+
+def _plain(value: Any) -> str:
+    """A number, a boolean, null, or an empty map or list."""
+    shown = json.dumps(value)
+    # JSON's 1e-07 is text to readers of YAML 1.1, which want a point.
+    return shown.replace("e", ".0e") if isinstance(value, float) and "." not in shown else shown
 
 
 def text(value: str) -> str:

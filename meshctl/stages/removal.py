@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from itertools import groupby
+from itertools import chain, groupby
 from typing import TYPE_CHECKING, TypeAlias
 
 from meshctl.errors import listed
@@ -89,10 +89,10 @@ def removal(seen: Observation, scope: Scope, present: Sequence[Ref]) -> Plan:
 
     Returns:
         Phases: record the intent; save resources whose definitions go; webhooks; then component by
-        component from the outermost inwards; definitions; wait until all that is gone; what istiod's
-        controllers made; labels of namespaces put back; the namespace; forget the records. Objects that
-        stood before the first install stay, and so does a namespace that holds what others made:
-        `warnings` says so. A plan with nothing to do is empty.
+        component from the outermost inwards; definitions; the namespace; wait until all that is gone;
+        what istiod's controllers made elsewhere; labels of namespaces put back; forget the records.
+        Objects that stood before the first install stay, and so does a namespace that holds what
+        others made: `warnings` says so. A plan with nothing to do is empty.
     """
     return _Removal(seen, scope, tuple(sorted(present))).plan()
 
@@ -133,14 +133,20 @@ class _Removal:
             self.warnings.append(f"what control planes share stays, as these remain: {listed(others)}")
         definitions = self._definitions() if self.scope.purge and not others else ()
         going |= {same(each.ref) for each in (*made, *definitions)}
+        namespace = self._namespace(going, definitions, others)
+        home = {each.ref.name for each in namespace}
+        # Keys are named even where they go with their namespace: whoever reads the plan must see it.
+        rest = [each for each in made if each.ref.namespace not in home or each.ref.kind == "Secret"]
         body = [
             *self._saving(definitions),
             *self._removing_components(components),
             *self._removing_definitions(definitions),
-            *self._waiting(components, definitions),
-            *_deleting("Remove what istiod made", made),
+            *_deleting(
+                "Remove the namespace", [each for each in namespace if not self._is_leaving(each.ref)]
+            ),
+            *self._waiting(components, definitions, namespace),
+            *_deleting("Remove what istiod made", rest),
             *self._labels(),
-            *self._namespace(going, definitions, others),
         ]
         self._tell_gateways(others)
         if not body and not self.records:
@@ -257,12 +263,16 @@ class _Removal:
         for _, group in groupby(rest, key=_layer):
             yield from _by_kind(tuple(group))
 
-    def _waiting(self, components: Sequence[_Doomed], definitions: Sequence[_Doomed]) -> Iterator[Phase]:
-        """One wait for all that does not go at once: definitions need not wait for pods to end."""
+    def _waiting(self, components: Sequence[_Doomed], *others: Sequence[_Doomed]) -> Iterator[Phase]:
+        """One wait for all that does not go at once.
+
+        Definitions and the namespace are asked to go before it: neither needs pods to have ended, and
+        the namespace's controller lets five seconds pass before it begins.
+        """
         slow = [each for each in components if each.ref.kind in WORKLOADS or self._lingers(each.ref)]
         waits = tuple(
             Await(each.component, each.ref, Condition.GONE, self.scope.seconds)
-            for each in (*slow, *definitions)
+            for each in (*slow, *chain.from_iterable(others))
         )
         if waits:
             yield Phase("Wait until they are gone", waits)
@@ -309,21 +319,21 @@ class _Removal:
 
     def _namespace(
         self, going: Collection[_Key], definitions: Sequence[_Doomed], others: Sequence[str]
-    ) -> Iterator[Phase]:
+    ) -> tuple[_Doomed, ...]:
+        """The mesh's namespace, where it may go or is going already."""
         ref = Ref("v1", "Namespace", "", self.scope.namespace)
         live = self.seen.objects.get(ref)
         if live is None or ref.name in _SYSTEM or same(ref) in self.shared:
-            return
-        wait = Await("namespace", ref, Condition.GONE, self.scope.seconds)
-        if live.at("metadata.deletionTimestamp"):
-            yield Phase("Wait until the namespace is gone", (wait,))
-            return
-        reason = self._namespace_stays(live, going, definitions, others)
+            return ()
+        reason = "" if self._is_leaving(ref) else self._namespace_stays(live, going, definitions, others)
         if reason:
             self._explain([ref], reason)
-            return
-        yield Phase("Remove the namespace", (Delete("namespace", ref, "made for the mesh"),))
-        yield Phase("Wait until the namespace is gone", (wait,))
+            return ()
+        return (_Doomed(ref, "namespace", "made for the mesh"),)
+
+    def _is_leaving(self, ref: Ref) -> bool:
+        live = self.seen.objects.get(ref)
+        return live is not None and bool(live.at("metadata.deletionTimestamp"))
 
     def _namespace_stays(
         self,

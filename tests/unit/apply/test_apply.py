@@ -260,7 +260,7 @@ def test_a_removed_object_is_waited_for_and_what_holds_it_is_named(ground: Groun
 
 
 def test_what_does_not_come_within_its_budget_fails_with_the_last_cause() -> None:
-    ground = Ground(tick=1.0, settles=False)
+    ground = Ground(tick=5.0, settles=False)
     ground.cluster.apply(deployment())
     error = ground.refused((Await("a", deployment().ref, Condition.READY, 30),))
     assert error.code == "not-ready-in-time"
@@ -286,7 +286,7 @@ def test_what_cannot_heal_ends_the_wait_early_with_the_last_log_lines() -> None:
 
 
 def test_what_may_heal_has_its_grace_first() -> None:
-    ground = Ground(tick=1.0, settles=False)
+    ground = Ground(tick=5.0, settles=False)
     failing(ground, {"reason": "ImagePullBackOff", "message": "Back-off"})
     error = ground.refused((Await("a", deployment().ref, Condition.READY, 600),))
     assert error.code == "image-not-there"

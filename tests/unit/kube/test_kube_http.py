@@ -85,7 +85,7 @@ def test_refused_credentials_name_user_and_context(api: ScriptedApi, cluster: Ku
 
 
 def test_missing_rights_name_verb_resource_and_place(api: ScriptedApi, cluster: KubeCluster) -> None:
-    message = 'secrets is forbidden: User "x" cannot list resource "configmaps" in API group "" in the namespace "n"'
+    message = 'no: User "x" cannot list resource "configmaps" in API group "" in the namespace "n"'
     api.on(MAPS, Answer({"kind": "Status", "message": message}, 403))
     with pytest.raises(AccessError) as caught:
         cluster.list("v1", "ConfigMap", namespace="n")

@@ -75,7 +75,11 @@ def test_all_keys_that_occur_twice_are_told_with_both_lines() -> None:
 
 @pytest.mark.parametrize(
     ("text", "code", "line"),
-    [("a: [1\nb: 2\n", "bad-yaml", 2), ("a: 1\n---\nb: 1\n", "several-documents", 3), ("a: \x00", "bad-yaml", None)],
+    [
+        ("a: [1\nb: 2\n", "bad-yaml", 2),
+        ("a: 1\n---\nb: 1\n", "several-documents", 3),
+        ("a: \x00", "bad-yaml", None),
+    ],
 )
 def test_what_is_not_one_document_is_refused_with_its_line(text: str, code: str, line: int | None) -> None:
     with pytest.raises(ConfigError) as refusal:

@@ -75,13 +75,18 @@ def test_images_are_of_the_version_asked_for(wanted: str | None, tag: str) -> No
 
 
 def test_flags_win_over_everything(tmp_path: Path) -> None:
-    values = settled(load(Inputs(sets=("revision=a", "values.global.istioNamespace=b"), revision="c", namespace="d")))
+    values = settled(
+        load(Inputs(sets=("revision=a", "values.global.istioNamespace=b"), revision="c", namespace="d"))
+    )
     assert (values.revision, values.namespace) == ("c", "d")
 
 
 def test_settings_of_a_spec_stand_among_the_values_too(tmp_path: Path) -> None:
     file = tmp_path / "f.yaml"
-    file.write_text(IOP + "  hub: h.io\n  tag: 7\n  meshConfig: {ingressClass: c}\n  values: {global: {hub: g.io}}\n", "utf-8")
+    file.write_text(
+        IOP + "  hub: h.io\n  tag: 7\n  meshConfig: {ingressClass: c}\n  values: {global: {hub: g.io}}\n",
+        "utf-8",
+    )
     values = settled(load(Inputs(files=(str(file),))))
     assert values.at("global.hub") == "g.io"
     assert values.at("global.tag") == "7"
@@ -90,7 +95,10 @@ def test_settings_of_a_spec_stand_among_the_values_too(tmp_path: Path) -> None:
 
 def test_nulls_for_whole_groups_say_nothing(tmp_path: Path) -> None:
     file = tmp_path / "f.yaml"
-    file.write_text(IOP + "  components: {pilot: }\n  values:\n    global:\n    pilot: {traceSampling: 2, resources: }\n", "utf-8")
+    file.write_text(
+        IOP + "  components: {pilot: }\n  values:\n    global:\n    pilot: {traceSampling: 2, resources: }\n",
+        "utf-8",
+    )
     values = settled(load(Inputs(files=(str(file),))))
     assert values.at("global.hub") == "registry.istio.io/release"
     assert values.at("pilot.traceSampling") == 2
@@ -104,7 +112,13 @@ def test_unvalidated_values_are_taken_as_they_are(tmp_path: Path) -> None:
 
 
 def test_an_older_behaviour_takes_back_every_change_since() -> None:
-    env = settled(load(Inputs(sets=("compatibilityVersion=1.29", "values.pilot.env.PILOT_AUTO_SEND_UNHEALTHY_ENDPOINTS=x")))).at("pilot.env")
+    env = settled(
+        load(
+            Inputs(
+                sets=("compatibilityVersion=1.29", "values.pilot.env.PILOT_AUTO_SEND_UNHEALTHY_ENDPOINTS=x")
+            )
+        )
+    ).at("pilot.env")
     assert env["PILOT_ENABLE_STRICT_GATEWAY_MERGING"] == "false"
     assert env["PILOT_SIDECAR_PICK_BEST_SERVICE_NAMESPACE"] == "false"
     assert env["PILOT_AUTO_SEND_UNHEALTHY_ENDPOINTS"] == "x"

@@ -8,7 +8,9 @@ from meshctl.errors import ConfigError
 from meshctl.stages.schema import schema
 from meshctl.stages.setpath import Selector, guess, overlay, setting
 
-BELOW = {"components": {"ingressGateways": [{"name": "istio-ingressgateway", "enabled": True}, {"name": "b"}]}}
+BELOW = {
+    "components": {"ingressGateways": [{"name": "istio-ingressgateway", "enabled": True}, {"name": "b"}]}
+}
 
 
 def tree(said: str, user: dict[str, Any] | None = None) -> dict[str, Any]:
@@ -43,7 +45,8 @@ def test_what_does_not_follow_the_grammar_is_refused(said: str) -> None:
     ("text", "value"),
     [
         ("1", 1), ("-1", -1), ("1.5", 1.5), ("2.0", 2), ("1e3", 1000), ("true", True), ("False", False),
-        ("", ""), ("a", "a"), (r"a\,b", "a,b"), ("1.2.3", "1.2.3"), ("nan", "nan"), ("t", "t"), ("x=y", "x=y"),
+        ("", ""), ("a", "a"), (r"a\,b", "a,b"), ("1.2.3", "1.2.3"), ("nan", "nan"), ("t", "t"),
+        ("x=y", "x=y"),
     ],
 )  # fmt: skip
 def test_a_free_value_is_an_integer_a_number_a_boolean_or_text(text: str, value: object) -> None:

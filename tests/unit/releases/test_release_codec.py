@@ -99,7 +99,7 @@ def test_a_large_inventory_stays_small() -> None:
     "data", [b"", b"nonsense", gzip.compress(b"{"), gzip.compress(b"[]"), gzip.compress(b'{"format": 1}')]
 )
 def test_a_damaged_record_is_named(data: bytes) -> None:
-    with pytest.raises(UnsupportedError, match="'meshctl.m.v1' cannot be read"):
+    with pytest.raises(UnsupportedError, match=r"'meshctl\.m\.v1' cannot be read"):
         decode(data, "meshctl.m.v1")
 
 

@@ -44,7 +44,9 @@ def test_each_station_of_the_pipe_gives_what_is_expected(
     case.check("values.yaml", block(values.own()), update=update)
     parts = [
         f"# {part.name}: needs {list(part.needs)}, ready {[str(ref) for ref in part.ready]}\n"
-        + dump(shortened(each.content) for each in part.objects if each.ref.kind != "CustomResourceDefinition")
+        + dump(
+            shortened(each.content) for each in part.objects if each.ref.kind != "CustomResourceDefinition"
+        )
         for part in manifest.parts
     ]
     case.check("manifest.yaml", "".join(parts), update=update)

@@ -40,7 +40,7 @@ def test_every_profile_and_platform_has_a_summary() -> None:
 @pytest.mark.parametrize("name", sorted(catalogue.components()))
 def test_a_components_file_says_only_what_is_read(name: str) -> None:
     told = yaml.safe_load((data("templates") / name / "component.yaml").read_text("utf-8"))
-    known = {"summary", "label", "chart", "needs", "namespace", "yields", "values", "variants", "each"}
+    known = {"summary", "label", "chart", "needs", "yields", "values", "variants", "each"}
     assert told.keys() <= known
     for said in (*told.get("values", {}).values(), *told.get("each", {}).values()):
         assert said.keys() <= {"type", "default", "doc", "unit", "values", "minimum", "maximum", "pattern"}

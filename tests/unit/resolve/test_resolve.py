@@ -24,7 +24,9 @@ def seen(*platforms: str) -> Observation:
 
 
 trees = st.recursive(
-    st.one_of(st.none(), st.booleans(), st.integers(), st.text(max_size=3), st.lists(st.integers(), max_size=2)),
+    st.one_of(
+        st.none(), st.booleans(), st.integers(), st.text(max_size=3), st.lists(st.integers(), max_size=2)
+    ),
     lambda inner: st.dictionaries(st.sampled_from("abcd"), inner, max_size=3),
     max_leaves=12,
 )
@@ -54,13 +56,21 @@ def test_each_layer_beats_those_below_it() -> None:
     inputs = Inputs(profile="demo", sets=("values.pilot.traceSampling=7",))
     found = settled(inputs).explain("pilot.traceSampling")
     assert [value for value, _ in found] == [7, 100, 1]
-    assert [where.file for _, where in found] == ["--set", "profiles/demo.yaml", "templates/istiod/component.yaml"]
+    assert [where.file for _, where in found] == [
+        "--set",
+        "profiles/demo.yaml",
+        "templates/istiod/component.yaml",
+    ]
     assert all(where.line for _, where in found[1:])
 
 
 def test_a_path_is_understood_with_and_without_its_beginning() -> None:
     values = settled(Inputs())
-    assert values.explain("values.pilot.image") == values.explain("pilot.image") == values.explain("spec.values.pilot.image")
+    assert (
+        values.explain("values.pilot.image")
+        == values.explain("pilot.image")
+        == values.explain("spec.values.pilot.image")
+    )
     assert values.at("components.pilot.enabled") is True
     assert values.at(r"pilot.nothing\.here", "default") == "default"
 

@@ -1,0 +1,291 @@
+"""Light mode as an ordinary user: a real API server, a real istiod and a real Envoy, without root.
+
+When the tests run as root, a throw-away user is made for them and removed again.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import pwd
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from meshctl.errors import MeshctlError
+from meshctl.sandbox import build
+from meshctl.sandbox.paths import cache_root
+from meshctl.sandbox.versions import ISTIO_TAGS
+
+pytestmark = [pytest.mark.cluster, pytest.mark.light]
+
+NAME = "t-light"
+MESHCTL = Path(sys.executable).with_name("meshctl")
+WEB = """
+apiVersion: v1
+kind: Namespace
+metadata: {name: app, labels: {istio-injection: enabled}}
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: real, namespace: app}
+spec:
+  selector: {matchLabels: {app: real}}
+  template:
+    metadata: {labels: {app: real, sandbox.meshctl.dev/process: "true"}}
+    spec: {containers: [{name: web, image: "web:1", ports: [{containerPort: 8080}]}]}
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: simulated, namespace: app}
+spec:
+  replicas: 3
+  selector: {matchLabels: {app: simulated}}
+  template:
+    metadata: {labels: {app: simulated}}
+    spec: {containers: [{name: web, image: "web:1"}]}
+"""
+WRONG = """
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: wrong, namespace: default}
+spec: {hosts: [a.example], http: [{route: [{destination: {host: b.example}, weight: -1}]}]}
+"""
+
+
+@dataclass(frozen=True)
+class Person:
+    """An ordinary user with a home of their own, who runs commands."""
+
+    uid: int
+    gid: int
+    home: Path
+
+    def run(self, *argv: str, stdin: str = "", check: bool = True) -> subprocess.CompletedProcess[str]:
+        """Run to the end."""
+        env = {
+            "PATH": os.environ["PATH"],
+            "HOME": str(self.home),
+            "MESHCTL_CACHE": str(self.home / "cache"),
+            "MESHCTL_STATE": str(self.home / "state"),
+            "KUBECONFIG": str(self.home / "state" / NAME / "kubeconfig"),
+        }
+        identity = ["setpriv", f"--reuid={self.uid}", f"--regid={self.gid}", "--clear-groups"]
+        command = [*(identity if os.geteuid() == 0 else []), *argv]
+        done = subprocess.run(command, env=env, cwd=self.home, input=stdin, capture_output=True, text=True)
+        assert not check or done.returncode == 0, f"{argv}\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}"
+        return done
+
+    def meshctl(self, *words: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        """Run meshctl."""
+        return self.run(str(MESHCTL), *words, check=check)
+
+    def kubectl(self, *words: str, stdin: str = "", check: bool = True) -> subprocess.CompletedProcess[str]:
+        """Run the sandbox's kubectl."""
+        kubectl = json.loads(self.meshctl("sandbox", "status", "--name", NAME, "-o", "json").stdout)["kubectl"]
+        return self.run(kubectl, "--request-timeout=20s", *words, stdin=stdin, check=check)
+
+    def pods(self, namespace: str, labels: str) -> list[dict[str, Any]]:
+        """Pods that carry `labels`."""
+        found = self.kubectl("-n", namespace, "get", "pods", "-l", labels, "-o", "json")
+        return list(json.loads(found.stdout)["items"])
+
+    def processes(self) -> list[int]:
+        """Numbers of all processes of this user."""
+        return [int(path.name) for path in Path("/proc").iterdir() if path.name.isdigit() and _owned(path, self.uid)]
+
+
+def _owned(path: Path, uid: int) -> bool:
+    try:
+        return path.stat().st_uid == uid and b"\0" in (path / "cmdline").read_bytes()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def until(what: Callable[[], bool], seconds: float = 60) -> bool:
+    """Whether `what` comes true in time."""
+    end = time.monotonic() + seconds
+    while not (true := what()) and time.monotonic() < end:
+        time.sleep(0.5)
+    return true
+
+
+@pytest.fixture(scope="module")
+def person() -> Iterator[Person]:
+    """An ordinary user, and the programs where they can read them."""
+    if not _built():
+        pytest.skip("the programs of light mode are not built: run `meshctl sandbox up --light` once")
+    home = Path(tempfile.mkdtemp(prefix="light-", dir="/tmp"))
+    name = ""
+    try:
+        if os.geteuid() == 0:
+            name = f"light-{uuid.uuid4().hex[:8]}"
+            subprocess.run(["useradd", "--system", "--home-dir", str(home), name], check=True)
+            entry = pwd.getpwnam(name)
+            somebody = Person(entry.pw_uid, entry.pw_gid, home)
+        else:
+            somebody = Person(os.getuid(), os.getgid(), home)
+        _share_cache(home / "cache", somebody)
+        yield somebody
+    finally:
+        if name:
+            subprocess.run(["userdel", name], check=True)
+        shutil.rmtree(home)
+
+
+def _built() -> bool:
+    try:
+        found = build.binaries(ISTIO_TAGS, light=True)
+    except MeshctlError:
+        return False
+    assert found.kwok is not None
+    return all(path.exists() for path in (found.kwok, found.etcd, found.envoy, *found.istio.values()))
+
+
+def _share_cache(target: Path, somebody: Person) -> None:
+    """The same programs in folders of the user's own, by links where the disk allows."""
+    for kind in ("bin", "wheels"):
+        try:
+            shutil.copytree(cache_root() / kind, target / kind, copy_function=os.link)
+        except (OSError, shutil.Error):
+            shutil.rmtree(target / kind, ignore_errors=True)
+            shutil.copytree(cache_root() / kind, target / kind)
+    for folder in (target.parent, target, *(path for path in target.rglob("*") if path.is_dir())):
+        os.chown(folder, somebody.uid, somebody.gid)
+
+
+@pytest.fixture(scope="module")
+def world(person: Person) -> Iterator[Person]:
+    """A light sandbox of that user."""
+    person.meshctl("sandbox", "up", "--light", "--name", NAME, "--nodes", "3")
+    try:
+        yield person
+    finally:
+        person.meshctl("sandbox", "down", "--name", NAME)
+        assert person.processes() == [] or os.geteuid() != 0
+        assert not (person.home / "state" / NAME).exists()
+
+
+@pytest.fixture(scope="module")
+def mesh(world: Person) -> Iterator[Person]:
+    """A mesh in that sandbox, with a proxy that runs."""
+    world.meshctl("install", "--yes", "--profile", "minimal")
+    world.kubectl("apply", "-f", "-", stdin=WEB)
+    try:
+        yield world
+    finally:
+        world.kubectl("delete", "namespace", "app")
+        removed = world.meshctl("uninstall", "--purge", "--yes")
+        assert "nothing of the mesh is left" in removed.stdout
+
+
+def test_all_nodes_are_ready_and_nothing_listens_beyond_loopback(world: Person) -> None:
+    nodes = json.loads(world.kubectl("get", "nodes", "-o", "json").stdout)["items"]
+    ready = [
+        one["metadata"]["name"]
+        for one in nodes
+        if any(it["type"] == "Ready" and it["status"] == "True" for it in one["status"]["conditions"])
+    ]
+    assert ready == [f"{NAME}-c1", f"{NAME}-c1-2", f"{NAME}-c1-3"]
+    assert _listening(world.uid) <= {"0100007F", "00000000000000000000000001000000"}
+
+
+def _listening(uid: int) -> set[str]:
+    """Addresses on which processes of a user listen, in hexadecimal. Source: proc(5), /proc/net/tcp."""
+    lines = [
+        line.split()
+        for table in ("tcp", "tcp6")
+        for line in Path("/proc/net", table).read_text().splitlines()[1:]
+    ]
+    return {line[1].split(":")[0] for line in lines if line[3] == "0A" and int(line[7]) == uid}
+
+
+def test_the_status_names_the_mode_and_a_server_on_loopback(world: Person) -> None:
+    now = json.loads(world.meshctl("sandbox", "status", "--name", NAME, "-o", "json").stdout)
+    assert now["light"] is True
+    assert [one["context"] for one in now["clusters"]] == [f"{NAME}-c1"]
+    assert now["clusters"][0]["server"].startswith("https://127.0.0.1:")
+
+
+def test_bringing_it_up_again_changes_nothing(world: Person) -> None:
+    before = world.processes()
+    world.meshctl("sandbox", "up", "--light", "--name", NAME, "--nodes", "3")
+    assert set(before) <= set(world.processes())
+
+
+def test_the_proxy_of_a_pod_gets_its_certificate_and_all_configuration(mesh: Person) -> None:
+    def synced() -> bool:
+        answer = json.loads(mesh.meshctl("proxy-status", "-o", "json", check=False).stdout or "{}")
+        names = {each["name"].rsplit("-", 2)[0] for each in answer.get("proxies", [])}
+        return "real" in names and bool(answer.get("synced"))
+
+    assert until(synced)
+    [pod] = mesh.pods("app", "app=real")
+    logs = mesh.kubectl("-n", "app", "logs", pod["metadata"]["name"], "-c", "istio-proxy").stdout
+    assert "generated new workload certificate" in logs
+
+
+def test_simulated_pods_are_injected_and_run_at_addresses_of_their_own(mesh: Person) -> None:
+    def running() -> bool:
+        return [one["status"]["phase"] for one in mesh.pods("app", "app=simulated")] == ["Running"] * 3
+
+    assert until(running)
+    pods = mesh.pods("app", "app=simulated")
+    assert len({one["status"]["podIP"] for one in pods}) == 3
+    for pod in pods:
+        names = [one["name"] for key in ("containers", "initContainers") for one in pod["spec"].get(key, [])]
+        assert "istio-proxy" in names
+
+
+def test_the_webhook_of_istiod_refuses_a_wrong_object(mesh: Person) -> None:
+    refused = mesh.kubectl("apply", "-f", "-", stdin=WRONG, check=False)
+    assert refused.returncode != 0
+    assert "validation.istio.io" in refused.stderr
+
+
+def test_an_istiod_that_is_killed_is_told_as_a_restart_and_comes_back(mesh: Person) -> None:
+    def ready(restarts: int) -> bool:
+        states = [one["status"]["containerStatuses"][0] for one in mesh.pods("istio-system", "app=istiod")]
+        return [(one["ready"], one["restartCount"]) for one in states] == [(True, restarts)]
+
+    assert until(lambda: ready(0))
+    program = [pid for pid in mesh.processes() if _program(pid) == "pilot-discovery"]
+    mesh.run("kill", "-KILL", *map(str, program))
+    assert until(lambda: ready(1))
+
+
+def test_an_istiod_of_a_version_that_was_not_built_says_so(mesh: Person) -> None:
+    pod = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": "other", "namespace": "default", "labels": {"app": "istiod"}},
+        "spec": {"containers": [{"name": "discovery", "image": "example.com/istio/pilot:0.0.1"}]},
+    }
+    mesh.kubectl("apply", "-f", "-", stdin=json.dumps(pod))
+
+    def waiting() -> dict[str, Any]:
+        [found] = [one for one in mesh.pods("default", "app=istiod")]
+        states = found["status"].get("containerStatuses") or [{}]
+        return dict(states[0].get("state", {}).get("waiting", {}))
+
+    try:
+        assert until(lambda: waiting().get("reason") == "ImagePullBackOff")
+        assert ISTIO_TAGS[0] in waiting()["message"]
+    finally:
+        mesh.kubectl("-n", "default", "delete", "pod", "other", "--wait=true")
+
+
+def _program(pid: int) -> str:
+    try:
+        return Path(os.readlink(f"/proc/{pid}/exe")).name
+    except (FileNotFoundError, ProcessLookupError):
+        return ""

@@ -1,0 +1,576 @@
+"""An API server in memory."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import itertools
+import queue
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from meshctl.errors import ConflictError, FailedError, MeshctlError, UnreachableError
+from meshctl.model.objects import Kind, Object, Ref
+from tests.fake_clock import FakeClock
+from tests.fake_fields import Owners, dotted, leaves, managed_fields, merged, remove
+
+Key = tuple[str, str, str, str]
+"""Group, kind, namespace, name."""
+
+ALL = ("create", "delete", "get", "list", "patch", "update", "watch")
+
+
+def kind_of(api_version: str, kind: str, *, namespaced: bool = True, plural: str = "") -> Kind:
+    """A kind that allows everything."""
+    return Kind(api_version, kind, plural or _plural(kind), namespaced, ALL)
+
+
+def _plural(kind: str) -> str:
+    low = kind.lower()
+    if low.endswith(("y",)) and not low.endswith("ay"):
+        return f"{low[:-1]}ies"
+    return low if low.endswith("endpoints") else f"{low}es" if low.endswith("s") else f"{low}s"
+
+
+KINDS = (
+    *(
+        kind_of("v1", name)
+        for name in (
+            "ConfigMap",
+            "Endpoints",
+            "Event",
+            "LimitRange",
+            "PersistentVolumeClaim",
+            "Pod",
+            "ResourceQuota",
+            "Secret",
+            "Service",
+            "ServiceAccount",
+        )
+    ),
+    *(kind_of("v1", name, namespaced=False) for name in ("Namespace", "Node")),
+    *(kind_of("apps/v1", name) for name in ("DaemonSet", "Deployment", "ReplicaSet", "StatefulSet")),
+    kind_of("batch/v1", "Job"),
+    kind_of("autoscaling/v2", "HorizontalPodAutoscaler"),
+    kind_of("policy/v1", "PodDisruptionBudget"),
+    kind_of("networking.k8s.io/v1", "NetworkPolicy"),
+    kind_of("coordination.k8s.io/v1", "Lease"),
+    kind_of("discovery.k8s.io/v1", "EndpointSlice"),
+    *(kind_of("rbac.authorization.k8s.io/v1", name) for name in ("Role", "RoleBinding")),
+    *(
+        kind_of("rbac.authorization.k8s.io/v1", n, namespaced=False)
+        for n in ("ClusterRole", "ClusterRoleBinding")
+    ),
+    *(
+        kind_of("admissionregistration.k8s.io/v1", name, namespaced=False)
+        for name in (
+            "MutatingWebhookConfiguration",
+            "ValidatingAdmissionPolicy",
+            "ValidatingAdmissionPolicyBinding",
+            "ValidatingWebhookConfiguration",
+        )
+    ),
+    kind_of("apiextensions.k8s.io/v1", "CustomResourceDefinition", namespaced=False),
+    kind_of("apiregistration.k8s.io/v1", "APIService", namespaced=False),
+    kind_of("certificates.k8s.io/v1", "CertificateSigningRequest", namespaced=False),
+)
+"""What a cluster serves before anything is installed, as far as Istio is concerned."""
+
+
+class FakeWatch:
+    """A watch on a `FakeCluster`."""
+
+    def __init__(
+        self, cluster: FakeCluster, wants: Callable[[Object], bool], until: float, clock: FakeClock
+    ) -> None:
+        self.wants = wants
+        self._cluster = cluster
+        self._until = until
+        self._clock = clock
+        self._inbox: queue.SimpleQueue[tuple[str, Object] | None] = queue.SimpleQueue()
+        self._closed = False
+
+    def tell(self, change: str, obj: Object) -> None:
+        if self.wants(obj):
+            self._inbox.put((change, obj))
+
+    def __iter__(self) -> Iterator[tuple[str, Object]]:
+        while not self._closed:
+            try:
+                news = self._inbox.get(timeout=0.02)
+            except queue.Empty:
+                if self._clock.monotonic() >= self._until:
+                    return
+                continue
+            if news is None:
+                return
+            yield news
+
+    def close(self) -> None:
+        self._closed = True
+        self._cluster.forget_watch(self)
+        self._inbox.put(None)
+
+
+class FakeCluster:
+    """An API server in memory: server-side apply with owners, watches, finalizers, cascades.
+
+    `settles` makes workloads ready as soon as they are applied, as controllers would in time; without
+    it a test sets `status` itself with `edit`. `writes` lists what was asked of it that changes
+    something, as `apply Deployment istio-system/istiod`.
+    """
+
+    def __init__(
+        self,
+        name: str = "c1",
+        *objects: Mapping[str, Any],
+        version: str = "v1.34.4",
+        kinds: Sequence[Kind] = KINDS,
+        clock: FakeClock | None = None,
+        settles: bool = True,
+    ) -> None:
+        self._name = name
+        self._version = version
+        self._kinds = list(kinds)
+        self._clock = clock or FakeClock()
+        self._settles = settles
+        self._lock = threading.RLock()
+        self._numbers = itertools.count(1)
+        self._objects: dict[Key, dict[str, Any]] = {}
+        self._owners: dict[Key, Owners] = {}
+        self._watches: list[FakeWatch] = []
+        self._faults: list[tuple[str, str, MeshctlError, list[int]]] = []
+        self.writes: list[str] = []
+        self.denied: set[tuple[str, str]] = set()
+        self.log_lines: dict[tuple[str, str, str], str] = {}
+        self.targets: dict[tuple[str, str, int], tuple[str, int]] = {}
+        for namespace in ("default", "kube-node-lease", "kube-public", "kube-system"):
+            self.seed({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}})
+        for obj in objects:
+            self.seed(obj)
+
+    # What tests do to it.
+
+    def seed(self, content: Mapping[str, Any], manager: str = "kubectl") -> Object:
+        """Put an object there as somebody else, who then owns all its fields."""
+        with self._lock:
+            made = self._create(Object(content), manager)
+            return made
+
+    def edit(self, ref: Ref, patch: Mapping[str, Any], manager: str = "kube-controller-manager") -> Object:
+        """Change an object as somebody else."""
+        with self._lock:
+            done = self._patch(ref, patch, manager)
+            assert done is not None, f"there is no {ref}"
+            return done
+
+    def fail(self, verb: str, subject: str, error: MeshctlError, times: int = 1) -> None:
+        """Let the next `times` calls of a method on `subject` (a `str(ref)`) raise `error`."""
+        self._faults.append((verb, subject, error, [times]))
+
+    def all(self) -> tuple[Object, ...]:
+        """Every object there, sorted by name."""
+        with self._lock:
+            return tuple(sorted((self._shown(key) for key in self._objects), key=lambda each: each.ref))
+
+    def forget_watch(self, watch: FakeWatch) -> None:
+        """A watch was closed."""
+        with self._lock:
+            if watch in self._watches:
+                self._watches.remove(watch)
+
+    # The port.
+
+    @property
+    def name(self) -> str:
+        return self._name
+
+    @property
+    def server(self) -> str:
+        return f"https://{self._name}.example:6443"
+
+    def version(self) -> str:
+        return self._version
+
+    def kinds(self) -> tuple[Kind, ...]:
+        with self._lock:
+            first: dict[tuple[str, str], Kind] = {}
+            for kind in self._kinds:
+                first.setdefault((kind.group, kind.kind), kind)
+            return tuple(sorted(first.values()))
+
+    def get(self, ref: Ref) -> Object | None:
+        with self._lock:
+            self._trip("get", ref)
+            key = _key(ref)
+            if self._kind(ref.api_version, ref.kind) is None or key not in self._objects:
+                return None
+            return self._shown(key, ref.api_version)
+
+    def list(
+        self, api_version: str, kind: str, *, namespace: str = "", labels: str = "", fields: str = ""
+    ) -> tuple[Object, ...]:
+        with self._lock:
+            if self._kind(api_version, kind) is None:
+                return ()
+            group = api_version.rpartition("/")[0]
+            found = [
+                self._shown(key, api_version)
+                for key in sorted(self._objects)
+                if key[:2] == (group, kind) and namespace in ("", key[2])
+            ]
+            return tuple(obj for obj in found if _selected(obj, labels) and _has_fields(obj, fields))
+
+    def names(self, kind: Kind) -> tuple[Ref, ...]:
+        return tuple(obj.ref for obj in self.list(kind.api_version, kind.kind))
+
+    def apply(self, obj: Object, *, take_over: bool = False, dry_run: bool = False) -> Object:
+        with self._lock:
+            if not dry_run:
+                self.writes.append(f"apply {obj.ref}")
+            self._trip("apply", obj.ref)
+            self._check_place(obj.ref)
+            key = _key(obj.ref)
+            if not dry_run:
+                return self._apply(key, obj, take_over)
+            before = copy.deepcopy((self._objects.get(key), self._owners.get(key)))
+            watches, self._watches = self._watches, []
+            try:
+                return self._apply(key, obj, take_over)
+            finally:
+                self._watches = watches
+                for shelf, old in zip((self._objects, self._owners), before, strict=True):
+                    shelf.pop(key, None)  # type: ignore[attr-defined]
+                    if old is not None:
+                        shelf[key] = old  # type: ignore[index]
+
+    def patch(self, ref: Ref, patch: Mapping[str, Any]) -> Object | None:
+        with self._lock:
+            self.writes.append(f"patch {ref}")
+            self._trip("patch", ref)
+            return self._patch(ref, patch, "meshctl")
+
+    def create(self, obj: Object) -> Object:
+        with self._lock:
+            self.writes.append(f"create {obj.ref}")
+            self._trip("create", obj.ref)
+            return self._create(obj, "meshctl")
+
+    def replace(self, obj: Object) -> Object:
+        with self._lock:
+            self.writes.append(f"replace {obj.ref}")
+            self._trip("replace", obj.ref)
+            key = _key(obj.ref)
+            if key not in self._objects:
+                raise FailedError("not-found", f"the API server refused to replace {obj.ref}")
+            there = self._objects[key]["metadata"]["resourceVersion"]
+            if obj.at("metadata.resourceVersion", there) != there:
+                raise ConflictError("object-changed", f"the API server refused to replace {obj.ref}")
+            return self._update(key, copy.deepcopy(dict(obj.content)), "meshctl")
+
+    def delete(self, ref: Ref, *, foreground: bool = False) -> bool:
+        with self._lock:
+            self.writes.append(f"delete {ref}")
+            self._trip("delete", ref)
+            return self._delete(_key(ref))
+
+    def watch(
+        self, api_version: str, kind: str, *, namespace: str = "", name: str = "", seconds: float = 300.0
+    ) -> FakeWatch:
+        with self._lock:
+            group = api_version.rpartition("/")[0]
+
+            def wants(obj: Object) -> bool:
+                ref = obj.ref
+                return (
+                    (ref.group, ref.kind) == (group, kind)
+                    and namespace in ("", ref.namespace)
+                    and name in ("", ref.name)
+                )
+
+            watch = FakeWatch(self, wants, self._clock.monotonic() + seconds, self._clock)
+            for obj in self.list(api_version, kind, namespace=namespace):
+                watch.tell("ADDED", obj)
+            if self._kind(api_version, kind) is None:
+                watch.close()
+            else:
+                self._watches.append(watch)
+            return watch
+
+    def token(self, namespace: str, account: str, *, audiences: Sequence[str], seconds: int) -> str:
+        if self.get(Ref("v1", "ServiceAccount", namespace, account)) is None:
+            raise FailedError("not-found", f"there is no ServiceAccount {namespace}/{account}")
+        return f"token-of-{namespace}-{account}-for-{'-'.join(audiences)}"
+
+    def allowed(self, verb: str, group: str, resource: str, namespace: str = "") -> bool:
+        return (verb, resource) not in self.denied
+
+    def logs(self, namespace: str, pod: str, container: str, *, lines: int = 20) -> str:
+        return "\n".join(self.log_lines.get((namespace, pod, container), "").splitlines()[-lines:])
+
+    @contextlib.contextmanager
+    def forward(self, namespace: str, pod: str, port: int) -> Iterator[tuple[str, int]]:
+        if (namespace, pod, port) not in self.targets:
+            raise UnreachableError(
+                "pod-unreachable", f"nothing listens on port {port} of Pod {namespace}/{pod}"
+            )
+        yield self.targets[namespace, pod, port]
+
+    # How it works.
+
+    def _kind(self, api_version: str, kind: str) -> Kind | None:
+        return next(
+            (each for each in self._kinds if (each.api_version, each.kind) == (api_version, kind)), None
+        )
+
+    def _trip(self, verb: str, ref: Ref) -> None:
+        for fault in self._faults:
+            if fault[:2] == (verb, str(ref)) and fault[3][0]:
+                fault[3][0] -= 1
+                raise fault[2]
+
+    def _shown(self, key: Key, api_version: str = "") -> Object:
+        content = copy.deepcopy(self._objects[key])
+        content["apiVersion"] = api_version or content["apiVersion"]
+        fields = managed_fields(self._owners[key], content["apiVersion"])
+        content["metadata"]["managedFields"] = fields
+        return Object(content)
+
+    def _check_place(self, ref: Ref) -> None:
+        kind = self._kind(ref.api_version, ref.kind)
+        if kind is None:
+            raise FailedError("not-found", f"the cluster does not know {ref.kind} of {ref.api_version}")
+        if not kind.namespaced:
+            return
+        home = self._objects.get(("", "Namespace", "", ref.namespace))
+        if home is None:
+            raise FailedError("not-found", f"namespaces {ref.namespace!r} not found")
+        if home["metadata"].get("deletionTimestamp") and _key(ref) not in self._objects:
+            raise FailedError("namespace-terminating", f"namespace {ref.namespace!r} is being deleted")
+
+    def _apply(self, key: Key, obj: Object, take_over: bool) -> Object:
+        me = ("meshctl", "Apply")
+        applied = copy.deepcopy(dict(obj.content))
+        wanted = leaves(applied, status=False)
+        live = self._objects.get(key)
+        owners = self._owners.setdefault(key, {})
+        if live is None:
+            owners[me] = set(wanted)
+            return self._store(key, applied)
+        have = leaves(live)
+        clashes = [
+            (manager, path)
+            for manager, paths in owners.items()
+            for path in paths & wanted.keys()
+            if manager != me and have.get(path) != wanted[path]
+        ]
+        if clashes and not take_over:
+            lines = sorted({f"{manager[0]}: {dotted(path)}" for manager, path in clashes})
+            raise ConflictError(
+                "fields-owned-by-others", f"it is not possible to apply {obj.ref}", details=lines
+            )
+        for manager, path in clashes:
+            owners[manager].discard(path)
+        content = merged(live, applied, key[1])
+        for path in sorted(owners.get(me, set()) - wanted.keys()):  # a list item before what is in it
+            if not any(path in paths for manager, paths in owners.items() if manager != me):
+                remove(content, path)
+        owners[me] = set(wanted)
+        return self._store(key, content)
+
+    def _create(self, obj: Object, manager: str) -> Object:
+        self._check_place(obj.ref)
+        key = _key(obj.ref)
+        if key in self._objects:
+            raise ConflictError("already-exists", f"the API server refused to create {obj.ref}")
+        content = copy.deepcopy(dict(obj.content))
+        content["metadata"].pop("managedFields", None)
+        self._owners[key] = {(manager, "Update"): set(leaves(content))}
+        return self._store(key, content)
+
+    def _patch(self, ref: Ref, patch: Mapping[str, Any], manager: str) -> Object | None:
+        key = _key(ref)
+        if key not in self._objects:
+            return None
+        content = copy.deepcopy(self._objects[key])
+        _merge_patch(content, patch)
+        return self._update(key, content, manager)
+
+    def _update(self, key: Key, content: dict[str, Any], manager: str) -> Object:
+        before, after = leaves(self._objects[key]), leaves(content)
+        changed = {path for path in after if before.get(path, path) != after[path]}
+        gone = before.keys() - after.keys()
+        owners = self._owners[key]
+        for paths in owners.values():
+            paths -= changed | gone
+        owners.setdefault((manager, "Update"), set()).update(changed)
+        return self._store(key, content)
+
+    def _store(self, key: Key, content: dict[str, Any]) -> Object:
+        before = self._objects.get(key)
+        meta = content["metadata"]
+        old = before["metadata"] if before else {}
+        for name in ("uid", "resourceVersion", "generation", "creationTimestamp", "deletionTimestamp"):
+            meta.pop(name, None)
+            if name in old:
+                meta[name] = old[name]
+        meta.pop("managedFields", None)
+        if before is None:
+            meta["uid"] = f"uid-{next(self._numbers)}"
+            meta["creationTimestamp"] = self._clock.now().strftime("%Y-%m-%dT%H:%M:%SZ")
+            meta["generation"] = 1
+        elif _spec(before) != _spec(content):
+            meta["generation"] = old.get("generation", 1) + 1
+        self._settle(key, content)
+        if before is not None and _bare(before) == _bare(content):
+            self._objects[key] = content
+            return self._shown(key)  # nothing changed: no new resourceVersion, no event
+        meta["resourceVersion"] = str(next(self._numbers))
+        self._objects[key] = content
+        shown = self._shown(key)
+        if meta.get("deletionTimestamp") and not meta.get("finalizers") and not self._holds(key):
+            self._drop(key)
+            return shown
+        self._tell("ADDED" if before is None else "MODIFIED", shown)
+        return shown
+
+    def _settle(self, key: Key, content: dict[str, Any]) -> None:
+        """What the API server's own controllers do at once, and the others in time."""
+        if key[1] == "Namespace":
+            content.setdefault("spec", {}).setdefault("finalizers", ["kubernetes"])
+            content["metadata"].setdefault("labels", {})["kubernetes.io/metadata.name"] = key[3]
+            phase = "Terminating" if content["metadata"].get("deletionTimestamp") else "Active"
+            content.setdefault("status", {})["phase"] = phase
+        elif key[1] == "CustomResourceDefinition" and self._settles:
+            content["status"] = {"conditions": [{"type": "Established", "status": "True"}]}
+            self._serve(content["spec"])
+        elif self._settles and key[1] in _READY:
+            content["status"] = _READY[key[1]](content)
+
+    def _serve(self, spec: Mapping[str, Any]) -> None:
+        for version in spec["versions"]:
+            api_version, name = f"{spec['group']}/{version['name']}", spec["names"]
+            if version.get("served", True) and self._kind(api_version, name["kind"]) is None:
+                namespaced = spec["scope"] == "Namespaced"
+                self._kinds.append(Kind(api_version, name["kind"], name["plural"], namespaced, ALL))
+
+    def _delete(self, key: Key) -> bool:
+        content = self._objects.get(key)
+        if content is None:
+            return False
+        if content["metadata"].get("deletionTimestamp"):
+            return True
+        content = copy.deepcopy(content)
+        self._objects[key] = content
+        content["metadata"]["deletionTimestamp"] = self._clock.now().strftime("%Y-%m-%dT%H:%M:%SZ")
+        content["metadata"]["resourceVersion"] = str(next(self._numbers))
+        if key[1] == "Namespace":
+            content["status"]["phase"] = "Terminating"
+        for inner in self._inside(key):
+            self._delete(inner)
+        if key in self._objects:
+            if content["metadata"].get("finalizers") or self._holds(key):
+                self._tell("MODIFIED", self._shown(key))
+            else:
+                self._drop(key)
+        return True
+
+    def _inside(self, key: Key) -> Sequence[Key]:
+        """What goes with a namespace, or with a definition."""
+        if key[1] == "Namespace":
+            return [each for each in list(self._objects) if each[2] == key[3]]
+        if key[1] == "CustomResourceDefinition":
+            spec = self._objects[key]["spec"]
+            return [
+                each for each in list(self._objects) if each[:2] == (spec["group"], spec["names"]["kind"])
+            ]
+        return []
+
+    def _holds(self, key: Key) -> bool:
+        return any(each in self._objects for each in self._inside(key))
+
+    def _drop(self, key: Key) -> None:
+        shown = self._shown(key)
+        content = self._objects.pop(key)
+        self._owners.pop(key)
+        if key[1] == "CustomResourceDefinition":
+            group, kind = content["spec"]["group"], content["spec"]["names"]["kind"]
+            self._kinds = [each for each in self._kinds if (each.group, each.kind) != (group, kind)]
+        self._tell("DELETED", shown)
+        for other in list(self._objects):
+            owners = self._objects.get(other, {}).get("metadata", {}).get("ownerReferences", ())
+            if any(each.get("uid") == shown.uid for each in owners):
+                self._delete(other)
+        for other in list(self._objects):
+            meta = self._objects[other]["metadata"] if other in self._objects else {}
+            if meta.get("deletionTimestamp") and not meta.get("finalizers") and not self._holds(other):
+                self._drop(other)
+
+    def _tell(self, change: str, obj: Object) -> None:
+        for watch in list(self._watches):
+            watch.tell(change, obj)
+
+
+def _key(ref: Ref) -> Key:
+    return ref.group, ref.kind, ref.namespace, ref.name
+
+
+def _spec(content: Mapping[str, Any]) -> Any:
+    return {key: value for key, value in content.items() if key not in ("metadata", "status")}
+
+
+def _bare(content: Mapping[str, Any]) -> Any:
+    meta = {key: value for key, value in content["metadata"].items() if key != "resourceVersion"}
+    return {**content, "metadata": meta}
+
+
+def _merge_patch(content: dict[str, Any], patch: Mapping[str, Any]) -> None:
+    for key, value in patch.items():
+        if value is None:
+            content.pop(key, None)
+        elif isinstance(value, Mapping):
+            inner = content.get(key)
+            content[key] = inner if isinstance(inner, dict) else {}
+            _merge_patch(content[key], value)
+        else:
+            content[key] = copy.deepcopy(value)
+
+
+def _selected(obj: Object, labels: str) -> bool:
+    for term in filter(None, labels.split(",")):
+        key, equals, value = term.partition("=")
+        negated = key.endswith("!") or key.startswith("!")
+        name = key.strip("!")
+        holds = obj.labels.get(name) == value.lstrip("=") if equals else name in obj.labels
+        if holds == negated:
+            return False
+    return True
+
+
+def _has_fields(obj: Object, fields: str) -> bool:
+    for term in filter(None, fields.split(",")):
+        path, _, value = term.partition("=")
+        holds = str(obj.at(path.rstrip("!"), "")) == value.lstrip("=")
+        if holds == path.endswith("!"):
+            return False
+    return True
+
+
+def _replicas(content: Mapping[str, Any]) -> dict[str, Any]:
+    count = content.get("spec", {}).get("replicas", 1)
+    names = ("replicas", "updatedReplicas", "readyReplicas", "availableReplicas")
+    return {"observedGeneration": content["metadata"]["generation"], **dict.fromkeys(names, count)}
+
+
+def _nodes(content: Mapping[str, Any]) -> dict[str, Any]:
+    names = ("desiredNumberScheduled", "updatedNumberScheduled", "numberAvailable", "numberReady")
+    return {"observedGeneration": content["metadata"]["generation"], **dict.fromkeys(names, 1)}
+
+
+_READY: dict[str, Callable[[Mapping[str, Any]], dict[str, Any]]] = {
+    "Deployment": _replicas,
+    "StatefulSet": _replicas,
+    "DaemonSet": _nodes,
+    "Job": lambda _: {"conditions": [{"type": "Complete", "status": "True"}]},
+}
