@@ -27,6 +27,9 @@ _READ = 60.0
 _FIRST_PATIENCE = 2.0
 _PATIENCE = 30.0
 _IDEMPOTENT = frozenset({"GET", "PUT", "PATCH", "DELETE"})
+AGENT = "meshctl"
+"""How the API server's audit log names us."""
+
 _BUSY = frozenset({429, 502, 503, 504})
 
 
@@ -60,7 +63,7 @@ class Http:
 
         Raises:
             UnreachableError: no answer within the time limits, after retries where those are safe.
-            AccessError: the server's or our certificate is not accepted.
+            AccessError: the server's certificate is not one that the kubeconfig trusts.
         """
         data = None if body is None else json.dumps(body, separators=(",", ":")).encode()
         headers = {**self.authorization(), "Accept": accept}
@@ -105,7 +108,8 @@ class Http:
         """Headers that say who we are; refreshes a credential that has run out."""
         with self._lock:  # the package's refresh is not safe for several threads
             settings = self.configuration.auth_settings().values()
-            return {each["key"]: each["value"] for each in settings if each.get("value")}
+            given = {each["key"]: each["value"] for each in settings if each.get("value")}
+        return {"User-Agent": AGENT, **given}
 
     def url(self, path: str, query: Sequence[tuple[str, str]] = ()) -> str:
         """Full address of `path` with `query`."""
@@ -214,7 +218,9 @@ def _repeatable(method: str, outcome: Reply | Exception) -> bool:
 
 
 def _certificate_fault(error: Exception) -> bool:
-    return "CERTIFICATE_VERIFY_FAILED" in str(error) or "alert" in str(error)
+    from urllib3.exceptions import SSLError
+
+    return isinstance(error, SSLError) and "CERTIFICATE_VERIFY_FAILED" in str(error)
 
 
 def _retry_after(outcome: Reply | Exception) -> float:

@@ -125,6 +125,8 @@ class Lease:
             try:
                 if there is None:
                     return self.cluster.create(self._object(mine))
+                if there.at("spec.holderIdentity") == mine:
+                    return there  # ours already; the answer to our taking it was lost on the way
                 self._await_expiry(there)
                 return self.cluster.replace(self._object(mine, there))
             except ConflictError as error:
@@ -161,10 +163,19 @@ class Lease:
                 renewed = {**current.content["spec"], "renewTime": _written(self.clock.now())}
                 current = self.cluster.replace(Object({**current.content, "spec": renewed}))
             except ConflictError:
-                lost.set()
-                return
+                mine = current.at("spec.holderIdentity")
+                there = self._look()
+                if there is not None and there.at("spec.holderIdentity") != mine:
+                    lost.set()
+                    return
+                current = there or current
             except MeshctlError:
                 continue  # tried again in time, or the lock runs out and the work fails by itself
+
+    def _look(self) -> Object | None:
+        with contextlib.suppress(MeshctlError):
+            return self.cluster.get(self.ref)
+        return None
 
     def _release(self, mine: str) -> None:
         # A lock that cannot be given back runs out by itself; the work's own error matters more.

@@ -12,12 +12,13 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import TYPE_CHECKING
 
+from meshctl.model.objects import Ref
 from meshctl.stages.kinds import DEFINITION, WEBHOOKS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from meshctl.model.objects import Kind, Object, Ref
+    from meshctl.model.objects import Kind, Object
     from meshctl.ports import Cluster
 
 MESH = "meshctl.dev/mesh"
@@ -64,6 +65,10 @@ _ELECTIONS = re.compile(
     r"|gateway-deployment|gateway-inferencepool|node-untaint|ip-autoallocate"
     r")(-.+)?"
 )
+_LEFT_ALONE = frozenset({"kube-node-lease", "kube-public", "local-path-storage"})
+"""Namespaces in which istiod keeps nothing."""
+_FIRST_ELECTIONS = ("istio-ip-autoallocate", "istio-leader", "istio-namespace-controller-election")
+_CLASSES = ("istio", "istio-east-west", "istio-remote", "istio-waypoint")
 _WEBHOOK_NAMES = re.compile(r"istio-(sidecar-injector|validator|revision-tag)(-.+)?|istiod-default-validator")
 _CLUSTER_ROLES = re.compile(r"(istiod|istio-reader|istiod-gateway-controller|istio-cni)(-.+)?")
 _CLUSTER_LINKS = re.compile(r"istio-remote-secret-.+|.+-istio-remote-secret-token|istio-kubeconfig")
@@ -168,6 +173,23 @@ def controllers_own(ref: Ref) -> str:
     if ref.group == "coordination.k8s.io" and ref.kind == "Lease" and _ELECTIONS.fullmatch(ref.name):
         return "istiod's replicas elect their leader with it"
     return ""
+
+
+def made_soon(namespaces: Iterable[str], home: str, kinds: Iterable[Kind]) -> Iterator[Ref]:
+    """What an istiod that has just started will have made by the time it ends, seen yet or not.
+
+    Args:
+        namespaces: all namespaces of the cluster.
+        home: the namespace it runs in.
+        kinds: what the cluster serves.
+    """
+    for namespace in sorted({*namespaces} - _LEFT_ALONE):
+        yield from (Ref("v1", "ConfigMap", namespace, name) for name in _ROOT_CERTIFICATES)
+    yield from (Ref("v1", "ConfigMap", home, name) for name in _FIRST_ELECTIONS)
+    yield Ref("v1", "Secret", home, CA_SECRET)
+    for kind in kinds:
+        if kind.kind == "GatewayClass":
+            yield from (Ref(kind.api_version, kind.kind, "", name) for name in _CLASSES)
 
 
 def is_everywhere(ref: Ref) -> bool:

@@ -80,8 +80,7 @@ def _tracing(rest: Tree) -> Tree:
             return {"lightstep": {key: said["lightstep"][key] for key in ("address", "accessToken")}}
         case "stackdriver":
             limits = ("maxNumberOfAttributes", "maxNumberOfAnnotations", "maxNumberOfMessageEvents")
-            limited = {key: said["stackdriver"][key] or 200 for key in limits}
-            return {"stackdriver": {"debug": bool(said["stackdriver"]["debug"]), **limited}}
+            return {"stackdriver": {"debug": False, **dict.fromkeys(limits, 200)}}
         case _:
             return {}
 

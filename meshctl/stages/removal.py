@@ -15,6 +15,7 @@ from meshctl.stages.belongings import (
     GENERATED,
     INJECTION,
     MESH,
+    Belonging,
     belonging,
     controllers_own,
     is_born_with,
@@ -23,6 +24,7 @@ from meshctl.stages.belongings import (
     is_istio,
     is_istiod,
     links_clusters,
+    made_soon,
 )
 from meshctl.stages.kinds import DEFINITION, WEBHOOKS, WORKLOADS, by_rank, same
 from meshctl.stages.plan import current
@@ -128,7 +130,8 @@ class _Removal:
             for obj in self.seen.objects.values()
             if is_istiod(obj) and same(obj.ref) not in going
         )
-        made = () if others else tuple(self._made())
+        runs = any(is_istiod(self.seen.objects[each.ref]) for each in components)
+        made = () if others else tuple(self._made(runs=runs))
         if others:
             self.warnings.append(f"what control planes share stays, as these remain: {listed(others)}")
         definitions = self._definitions() if self.scope.purge and not others else ()
@@ -213,29 +216,35 @@ class _Removal:
             if all(services) and not left.intersection(each["name"] for each in services):
                 yield _Doomed(ref, "istiod", "a webhook that nothing will answer")
 
-    def _made(self) -> Iterator[_Doomed]:
-        """What Istio's controllers made, by name; it goes once no control plane is left to make it again."""
-        for ref in self.present:
-            if same(ref) in self.before:
-                continue
-            mine = ref.namespace == self.scope.namespace
-            why = controllers_own(ref)
-            if why and (mine or is_everywhere(ref)):
-                yield _Doomed(ref, "istiod", why)
-            elif mine and (ref.group, ref.kind, ref.name) == ("", "Secret", CA_SECRET):
-                if self.scope.keep_ca:
-                    self._explain([ref], "the key of the certificate authority is kept, as you asked")
-                else:
-                    yield _Doomed(ref, "istiod", "the key of istiod's own certificate authority")
-            elif mine and links_clusters(ref):
-                if self.scope.purge:
-                    yield _Doomed(ref, "istiod", "lets an istiod reach another cluster")
-                else:
-                    self._explain([ref], "it links clusters; `--purge` removes it")
-        for ref, obj in sorted(self.seen.objects.items()):
-            told = belonging(obj, self.scope.namespace) if ref.kind == "GatewayClass" else None
-            if told and same(ref) not in self.before:
-                yield _Doomed(ref, told.component, told.why)
+    def _made(self, *, runs: bool) -> Iterator[_Doomed]:
+        """What Istio's controllers made; it goes once no control plane is left to make it again.
+
+        Where one `runs`, it may still make the rest of it before it ends.
+        """
+        namespaces = [ref.name for ref in self.present if (ref.kind, ref.group) == ("Namespace", "")]
+        staying = [name for name in namespaces if not self._is_leaving(Ref("v1", "Namespace", "", name))]
+        soon = made_soon(staying, self.scope.namespace, self.seen.kinds) if runs else ()
+        for ref in sorted({*self.present, *soon}):
+            if same(ref) not in self.before and (each := self._made_by_istiod(ref)):
+                yield each
+
+    def _made_by_istiod(self, ref: Ref) -> _Doomed | None:
+        mine = ref.namespace == self.scope.namespace
+        if ref.kind == "GatewayClass":
+            live = self.seen.objects.get(ref)
+            told = belonging(live, self.scope.namespace) if live else Belonging("istiod", "istiod makes it")
+            return _Doomed(ref, told.component, told.why) if told else None
+        if (why := controllers_own(ref)) and (mine or is_everywhere(ref)):
+            return _Doomed(ref, "istiod", why)
+        if mine and (ref.group, ref.kind, ref.name) == ("", "Secret", CA_SECRET):
+            if not self.scope.keep_ca:
+                return _Doomed(ref, "istiod", "the key of istiod's own certificate authority")
+            self._explain([ref], "the key of the certificate authority is kept, as you asked")
+        if mine and links_clusters(ref):
+            if self.scope.purge:
+                return _Doomed(ref, "istiod", "lets an istiod reach another cluster")
+            self._explain([ref], "it links clusters; `--purge` removes it")
+        return None
 
     def _definitions(self) -> tuple[_Doomed, ...]:
         refs = [ref for ref in self.present if is_definition(ref)]

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from meshctl.errors import ConfigError, listed
+from meshctl.errors import ConfigError, ProblemsError, listed
 from meshctl.model.mesh import Layer, Overlay
 from meshctl.model.values import Values, look, merged, put
-from meshctl.stages import catalogue
+from meshctl.stages import advice, catalogue
 
 if TYPE_CHECKING:
     from meshctl.model.mesh import Cluster
@@ -39,7 +40,7 @@ def resolve(asked: Loaded, cluster: Cluster, seen: Observation | None = None) ->
     overlays.sort(key=lambda each: each.layer)
     values = Values(asked.mesh, cluster, asked.version, tuple(overlays), asked.profile)
     _check(values)
-    return values
+    return replace(values, warnings=advice.warnings(values))
 
 
 def _platforms(asked: Loaded, seen: Observation | None) -> list[Overlay]:
@@ -82,6 +83,9 @@ def _following(spec: Tree) -> Overlay:
 
 
 def _check(values: Values) -> None:
+    faults = tuple(advice.faults(values))
+    if faults:
+        raise faults[0] if len(faults) == 1 else ProblemsError(faults)
     known = catalogue.components()
     for name in ("cni", "ztunnel"):
         if values.at(f"components.{name}.enabled") and name not in known:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from meshctl.errors import ConfigError, listed, nearest
 from meshctl.model.mesh import dotted
+from meshctl.stages.advice import MOVED
 from meshctl.stages.catalogue import Field, components
 from meshctl.stages.meshfields import MESH_FIELDS
 
@@ -94,9 +95,12 @@ class Schema:
         self, key: str, known: dict[str, Any], path: tuple[str, ...], overlay: Overlay
     ) -> ConfigError:
         near = nearest(key, known)
+        moved = MOVED.get(dotted(path[1:]))
         elsewhere = [each.path for each in self.paths() if each.path[-1] == key]
         guess = f"; did you mean {near!r}?" if near else ""
-        if near:
+        if moved:
+            guess, hint = "", f"use {moved} instead"
+        elif near:
             hint = "write it so, or put it under unvalidatedValues if your own templates need it"
         elif elsewhere:
             hint = f"there is {listed(dotted(each) for each in elsewhere[:3])}"

@@ -21,9 +21,8 @@ def main(asked: list[str]) -> int:
     cores = len(
         [line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("processor")]
     )
-    print(
-        f"{platform.system()} {platform.release()} {platform.machine()}, {cores} cores, Python {platform.python_version()}"
-    )
+    machine = f"{platform.system()} {platform.release()} {platform.machine()}"
+    print(f"{machine}, {cores} cores, Python {platform.python_version()}")
     pairs: list[Pair] = []
     for name in asked or PARTS:
         pairs += PARTS[name]()

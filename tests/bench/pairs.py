@@ -10,7 +10,7 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
 
 @dataclass(frozen=True)
@@ -49,12 +49,13 @@ class Pair:
         )
 
 
-def timed(argv: Sequence[str], env: dict[str, str] | None = None) -> Run:
-    """Run a command to its end; it must succeed.
+def timed(argv: Sequence[str], env: Mapping[str, str] | None = None) -> Run:
+    """Run a command to its end; it must succeed. Python keeps what it compiled, as on any user's machine.
 
     Raises:
         RuntimeError: it failed; with the end of what it said.
     """
+    env = {key: value for key, value in (env or os.environ).items() if key != "PYTHONDONTWRITEBYTECODE"}
     began = time.monotonic()
     with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=env) as process:
         assert process.stdout is not None

@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from tests.cluster.command import Command, snapshot
 
 from meshctl.adapters.kube import KubeCluster
+from tests.cluster.command import Command, snapshot
 
 SEED = 1899
 ALL = 10
@@ -29,7 +29,9 @@ def moments(salt: str) -> list[float]:
 
 
 @pytest.fixture(scope="module")
-def undisturbed(kubeconfig: str, cluster: KubeCluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+def undisturbed(
+    kubeconfig: str, cluster: KubeCluster, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Any]:
     """The command, what an undisturbed install and uninstall end in, and how long each takes."""
     command = Command(kubeconfig, tmp_path_factory.mktemp("killed"))
     command.run(*UNINSTALL, check=None)

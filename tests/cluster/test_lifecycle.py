@@ -8,11 +8,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.cluster.command import Audit, Command, snapshot
 
 from meshctl.adapters.kube import KubeCluster
 from meshctl.model.objects import Object, Ref
 from meshctl.sandbox import status
+from tests.cluster.command import Audit, Command, snapshot
 from tests.cluster.conftest import SANDBOX
 
 DEMO = Path(__file__).parents[2] / "examples" / "demo" / "services.yaml"

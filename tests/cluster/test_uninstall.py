@@ -7,13 +7,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.cluster.command import Command, snapshot
 
 from meshctl.adapters.kube import KubeCluster
 from meshctl.adapters.releases import NAMESPACE, TYPE
 from meshctl.model.objects import Object, Ref
 from meshctl.sandbox import status
-from tests.cluster.conftest import SANDBOX
+from tests.cluster.command import Command, snapshot
 
 pytestmark = [pytest.mark.cluster, pytest.mark.light]
 
@@ -78,7 +77,7 @@ def test_a_mesh_that_istioctl_installed_is_removed_to_the_last_object(
     meshctl: Command, cluster: KubeCluster
 ) -> None:
     before = snapshot(cluster)
-    istioctl = status(SANDBOX).istioctl
+    istioctl = status(Path(meshctl.kubeconfig).parent.name).istioctl
     words = ["install", "-y", "--set", "profile=minimal", "--readiness-timeout", "1s"]
     subprocess.run([istioctl, "--kubeconfig", meshctl.kubeconfig, *words], capture_output=True, check=False)
     assert cluster.get(Ref("apps/v1", "Deployment", HOME.name, "istiod")) is not None

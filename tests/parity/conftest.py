@@ -10,19 +10,15 @@ from pathlib import Path
 import pytest
 
 from meshctl.sandbox import cache, wheels
-from meshctl.sandbox.build import Target, binaries, build, istio
+from meshctl.sandbox.build import Target, istio
 from meshctl.sandbox.paths import gomod
-from meshctl.sandbox.versions import ISTIO_TAGS
+from tests import upstream
 
 
 @pytest.fixture(scope="session")
 def istioctl() -> Path:
-    """The istioctl of the pinned Istio, or the one MESHCTL_ISTIOCTL names."""
-    if given := os.environ.get("MESHCTL_ISTIOCTL"):
-        return Path(given)
-    for _ in build(ISTIO_TAGS, light=True):
-        pass
-    return binaries(ISTIO_TAGS, light=True).istioctl
+    """The istioctl of the pinned Istio."""
+    return upstream.istioctl()
 
 
 @pytest.fixture(scope="session")

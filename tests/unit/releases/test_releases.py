@@ -197,6 +197,17 @@ def test_the_lock_is_renewed_while_held(cluster: FakeCluster) -> None:
     assert cluster.get(LOCK) is None
 
 
+def test_a_renewal_whose_answer_was_lost_is_still_ours(cluster: FakeCluster) -> None:
+    lost = ConflictError("object-changed", "sent twice")
+    cluster.fail("replace", str(LOCK), lost, times=1)
+    with ClusterReleases(cluster, SystemClock(), lock_seconds=0.06).lock("m"):
+        watch = cluster.watch(LOCK.api_version, "Lease", namespace="kube-system", name=LOCK.name)
+        for change, _ in watch:
+            if change == "MODIFIED":
+                watch.close()
+    assert cluster.get(LOCK) is None
+
+
 def test_a_lock_taken_away_is_told_at_the_end(cluster: FakeCluster) -> None:
     with (
         pytest.raises(ConflictError) as caught,

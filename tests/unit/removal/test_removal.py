@@ -162,10 +162,17 @@ def test_a_purge_goes_from_the_outside_in_and_forgets_last(world: World) -> None
         "  await CustomResourceDefinition peerauthentications.security.istio.io gone",
         "  await Namespace istio-system gone",
         "Remove what istiod made",
+        "  delete GatewayClass istio",
+        "  delete GatewayClass istio-east-west",
+        "  delete GatewayClass istio-remote",
+        "  delete GatewayClass istio-waypoint",
+        "  delete ConfigMap default/istio-ca-crl",
         "  delete ConfigMap default/istio-ca-root-cert",
+        "  delete ConfigMap kube-system/istio-ca-crl",
+        "  delete ConfigMap kube-system/istio-ca-root-cert",
+        "  delete ConfigMap shop/istio-ca-crl",
         "  delete ConfigMap shop/istio-ca-root-cert",
         "  delete Secret istio-system/istio-ca-secret",
-        "  delete GatewayClass istio",
         "Forget the records",
         "  record 1 forget",
     ]
@@ -280,6 +287,15 @@ def test_a_namespace_that_holds_what_others_made_stays_and_is_named(world: World
         f"Namespace {NS}",
         f"Secret {NS}/cacerts",
     ]
+
+
+def test_what_a_starting_istiod_has_yet_to_make_goes_too() -> None:
+    world = World()
+    world.install()
+    steps = world.plan(Scope("mesh", purge=True))
+    world.run_for_a_while()
+    world.do(steps)
+    assert inventory(world.cluster) == world.before
 
 
 def test_the_ca_key_stays_when_asked(world: World) -> None:
