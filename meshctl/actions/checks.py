@@ -220,14 +220,13 @@ def _site_before(world: World, asked: Loaded, cluster: Cluster) -> Site:
 def _conflicts(door: ports.Cluster, desired: Manifest, seen: Observation) -> tuple[str, ...]:
     """What the plan would be refused for."""
     live = look(door, desired.refs)
-    found = (
-        (obj.ref, each)
+    return tuple(
+        f"{obj.ref}: {words(clashes)}"
         for part in desired.parts
         for obj in part.objects
         if obj.ref in live and not live[obj.ref].at("metadata.deletionTimestamp")
-        for each in conflicts(obj, live[obj.ref], part.yields)
+        if (clashes := conflicts(obj, live[obj.ref], part.yields))
     )
-    return tuple(f"{ref}: {words(each)}" for ref, each in found)
 
 
 def _standing_rules() -> tuple[Rule, ...]:

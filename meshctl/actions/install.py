@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from meshctl.actions import rights
 from meshctl.errors import AccessError, ConflictError, FailedError, MeshctlError
 from meshctl.model.event import Changed, Done, Failed, Skipped, Unchanged
 from meshctl.model.plan import Apply
 from meshctl.model.release import Release, Status
 from meshctl.stages import catalogue, support
 from meshctl.stages.apply import apply
+from meshctl.stages.claims import Claims
 from meshctl.stages.observe import inventory, look, observe
 from meshctl.stages.plan import plan
 from meshctl.stages.render import render
@@ -19,6 +21,7 @@ from meshctl.stages.resolve import resolve
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from meshctl import ports
     from meshctl.model.event import Event
     from meshctl.model.mesh import Cluster
     from meshctl.model.plan import Plan
@@ -57,9 +60,18 @@ def install(
     Raises:
         UnsupportedError: the cluster's Kubernetes is outside the range of this Istio.
         ConflictError: fields belong to other managers, and `take_over` is off.
+        AccessError: the cluster may not even be looked at; tells every right that an install needs.
     """
     for cluster in asked.mesh.clusters:
-        yield _wave(world, asked, cluster, take_over=take_over, adopt=adopt, seconds=seconds)
+        try:
+            wave = _wave(world, asked, cluster, take_over=take_over, adopt=adopt, seconds=seconds)
+        except AccessError as error:
+            if error.code == "not-allowed":  # the first of many: better to tell them all
+                rights.require(
+                    world.clusters[cluster.name], render(resolve(asked, cluster), install=True).refs
+                )
+            raise
+        yield wave
 
 
 def _wave(
@@ -88,9 +100,36 @@ def _wave(
         inventory=() if seen.releases else inventory(door, kinds=seen.kinds),
     )
     steps = plan(desired, seen, draft, take_over=take_over, adopt=adopt, seconds=seconds)
+    _refuse_what_belongs_to_others(door, steps)
     if warning:
         steps = replace(steps, warnings=(warning, *steps.warnings))
     return Wave(cluster.name, values, steps)
+
+
+def _refuse_what_belongs_to_others(door: ports.Cluster, steps: Plan) -> None:
+    """Ask the API server, by a dry run, about objects that others made and we never sent.
+
+    Who owns a list that is one field as a whole (a definition's versions) cannot be told from the
+    object alone: the server fills in defaults, and compares before it does.
+    """
+    foreign = [
+        step
+        for step in steps.steps
+        if isinstance(step, Apply) and step.live is not None and Claims.of(step.live).ours is None
+    ]
+    details = []
+    for step in foreign:
+        try:
+            door.apply(step.object, take_over=step.take_over, dry_run=True)
+        except ConflictError as error:
+            details += [f"{step.ref}: {line}" for line in error.details]
+    if details:
+        raise ConflictError(
+            "fields-owned-by-others",
+            "an install would change fields that belong to other field managers; nothing was sent",
+            hint="`--take-over` makes them ours; `meshctl plan --take-over` shows what would change",
+            details=details,
+        )
 
 
 def rehearse(world: World, wave: Wave) -> Iterator[Event]:

@@ -9,6 +9,9 @@ from meshctl.errors import AccessError
 from meshctl.model.plan import Apply, Delete
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from meshctl.model.objects import Ref
     from meshctl.model.plan import Plan
     from meshctl.ports import Cluster
 
@@ -19,8 +22,16 @@ def require_rights(cluster: Cluster, plan: Plan) -> None:
     Raises:
         AccessError: some are missing; `details` are the RBAC rules that grant them.
     """
-    steps = [step for step in plan.steps if isinstance(step, Apply | Delete)]
-    lacking = missing(cluster, wanted(steps, cluster.kinds()))
+    require(cluster, {step.ref for step in plan.steps if isinstance(step, Apply | Delete)})
+
+
+def require(cluster: Cluster, refs: Iterable[Ref]) -> None:
+    """Ask the API server for every right to send, await and remove these objects.
+
+    Raises:
+        AccessError: some are missing; `details` are the RBAC rules that grant them.
+    """
+    lacking = missing(cluster, wanted(refs, cluster.kinds()))
     if lacking:
         raise AccessError(
             "rights-missing",

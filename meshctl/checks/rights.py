@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from meshctl.model.check import Moment, check
 from meshctl.model.finding import Level, Rule
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from meshctl.checks.site import Site
     from meshctl.model.finding import Finding
-    from meshctl.model.objects import Kind, Object
+    from meshctl.model.objects import Kind, Ref
     from meshctl.ports import Cluster
 
 RIGHTS_COMPLETE = Rule(
@@ -42,7 +42,17 @@ _BESIDE = (
     ),
     ("list", "", "nodes", ""),
 )
+_AWAITED = frozenset({"CustomResourceDefinition", "DaemonSet", "Deployment", "Namespace", "StatefulSet"})
 _BESIDE_A_WORKLOAD = (("", "pods"), ("", "events"), ("apps", "replicasets"))
+
+
+class Named(Protocol):
+    """An object, or a step that concerns one."""
+
+    @property
+    def ref(self) -> Ref:
+        """What names it."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -55,19 +65,19 @@ class Right:
     verb: str
 
 
-def wanted(objects: Iterable[Object], kinds: Iterable[Kind]) -> tuple[Right, ...]:
+def wanted(refs: Iterable[Ref], kinds: Iterable[Kind]) -> tuple[Right, ...]:
     """What must be allowed for these objects to be sent, awaited and pruned; sorted.
 
     Kinds that the cluster does not serve yet are their definitions' business.
     """
     known = {(kind.group, kind.kind): kind for kind in kinds}
     rights = {Right(namespace, group, resource, verb) for verb, group, resource, namespace in _BESIDE}
-    for obj in objects:
-        kind = known.get((obj.ref.group, obj.ref.kind))
+    for ref in refs:
+        kind = known.get((ref.group, ref.kind))
         if kind is None:
             continue
-        namespace = obj.ref.namespace
-        verbs = (*_SEND, *_WATCHED)
+        namespace = ref.namespace
+        verbs = (*_SEND, *_WATCHED) if kind.kind in _AWAITED else _SEND
         rights |= {Right(namespace, kind.group, kind.plural, verb) for verb in verbs}
         if kind.kind in ("DaemonSet", "Deployment", "StatefulSet"):
             rights |= {
@@ -105,7 +115,7 @@ def as_rules(rights: Iterable[Right]) -> tuple[str, ...]:
 @check(rules=(RIGHTS_COMPLETE,), after=("kube-reachable",), moment=Moment.BEFORE, seconds=60.0)
 def rights(site: Site) -> Iterator[Finding]:
     """Ask for each verb and resource; one finding holds all rules that are missing."""
-    lacking = missing(site.cluster, wanted(site.desired.objects, site.kinds))
+    lacking = missing(site.cluster, wanted(site.desired.refs, site.kinds))
     if lacking:
         rules = "\n".join(as_rules(lacking))
         message = f"{len(lacking)} rights are missing; these rules grant them:\n{rules}"

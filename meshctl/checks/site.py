@@ -32,7 +32,7 @@ class Site:
         namespace: the mesh's namespace.
         revision: control-plane revision asked for; empty for the unnamed one.
         desired: what an install would send; empty when nothing is to be installed.
-        conflicts: fields that an install would have to take from others, one a line with its owner.
+        conflicts: what an install would have to take from others, an object a line: `Kind name: fields`.
         kinds: what the cluster serves; empty when it does not answer.
         releases: records of the mesh, oldest first.
         require_kubernetes: raises `UnsupportedError` for a Kubernetes this Istio does not run on.

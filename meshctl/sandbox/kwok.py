@@ -16,6 +16,7 @@ from meshctl.sandbox.api import Api
 from meshctl.sandbox.ledger import Ledger
 from meshctl.sandbox.light_ports import PLACES, POD_PORTS, Ports
 from meshctl.sandbox.process import log_tail, spawn
+from meshctl.sandbox.versions import NODE_LABEL
 
 KUBELET_PORT = 10250
 """Port that the nodes say their kubelet has; the way to it is the egress proxy's business."""
@@ -35,6 +36,7 @@ class Nodes:
         name: short name of the cluster, such as `c1`.
         group: line of progress.
         folder: state folder of the cluster.
+        sandbox: name of the sandbox, which the nodes carry as a label.
         first: name of the first node; the others are `<first>-2`, `<first>-3` and so on.
         count: how many.
         address: address that all of them give as theirs.
@@ -45,6 +47,7 @@ class Nodes:
     name: str
     group: str
     folder: Path
+    sandbox: str
     first: str
     count: int
     address: IPv4Address
@@ -104,12 +107,16 @@ def start(ledger: Ledger, nodes: Nodes, program: Path, kubeconfig: Path, api: Ap
         log=log,
     )
     with ThreadPoolExecutor(_WRITERS) as writers:
-        list(writers.map(lambda name: api.apply(f"/api/v1/nodes/{name}", node(name)), nodes.names))
+        list(
+            writers.map(
+                lambda name: api.apply(f"/api/v1/nodes/{name}", node(name, nodes.sandbox)), nodes.names
+            )
+        )
     yield from _until_ready(nodes, api, log)
     yield Changed(nodes.group, "nodes", f"{nodes.count} simulated by kwok")
 
 
-def node(name: str) -> dict[str, Any]:
+def node(name: str, sandbox: str) -> dict[str, Any]:
     """The manifest of one simulated node."""
     return {
         "apiVersion": "v1",
@@ -121,6 +128,7 @@ def node(name: str) -> dict[str, Any]:
                 "kubernetes.io/arch": "amd64",
                 "kubernetes.io/hostname": name,
                 "kubernetes.io/os": "linux",
+                NODE_LABEL: sandbox,
             },
         },
     }

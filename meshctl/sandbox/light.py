@@ -45,8 +45,9 @@ _SOCKET_PATH_LIMIT = 107  # bytes, unix(7)
 
 @dataclass(frozen=True, slots=True)
 class Light:
-    """One light cluster: its layout, its ports, and how many nodes it plays."""
+    """One light cluster: its sandbox, its layout, its ports, and how many nodes it has."""
 
+    sandbox: str
     cluster: ClusterLayout
     ports: Ports
     count: int
@@ -85,7 +86,7 @@ def up(ledger: Ledger, layout: Layout, settings: Settings, binaries: Binaries) -
     for cluster in clusters:
         taken = [one.ports for one in lights]
         ports = light_ports.choose(cluster.folder / "ports.json", taken)
-        lights.append(Light(cluster, ports, settings.nodes))
+        lights.append(Light(settings.name, cluster, ports, settings.nodes))
     planes = [plane(one, settings, binaries) for one in lights]
     accesses = [_certify(one, its_plane) for one, its_plane in zip(lights, planes, strict=True)]
     kubeconfig.write(layout.kubeconfig, accesses)
@@ -160,6 +161,7 @@ def _start(ledger: Ledger, light: Light, its_plane: Plane, binaries: Binaries) -
         cluster.short,
         light.group,
         cluster.folder,
+        light.sandbox,
         cluster.node,
         light.count,
         cluster.address,

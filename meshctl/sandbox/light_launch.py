@@ -20,6 +20,7 @@ from meshctl.sandbox.api import Api
 from meshctl.sandbox.binaries import Binaries
 from meshctl.sandbox.light_fields import environment, expand
 from meshctl.sandbox.light_ports import POD_PORTS, Ports
+from meshctl.sandbox.versions import HUB
 
 _PROGRAMS = {"pilot": "pilot-discovery", "proxyv2": "pilot-agent"}
 _KUBECONFIG = "kubeconfig"
@@ -35,8 +36,9 @@ _DISCOVERY_PORTS = {
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """What the name of an image says: the program it is about, and Istio's version."""
+    """What the name of an image says: its registry, the program it is about, and Istio's version."""
 
+    registry: str
     program: str
     tag: str
 
@@ -77,8 +79,9 @@ class Surroundings:
 def image_of(container: dict[str, Any]) -> Image | None:
     """What the container runs, if it is a program of Istio."""
     path, _, tag = container.get("image", "").partition("@")[0].rpartition(":")
-    program = _PROGRAMS.get(path.rpartition("/")[2])
-    return None if program is None else Image(program, tag.removesuffix("-distroless").removesuffix("-debug"))
+    registry, _, name = path.rpartition("/")
+    program = _PROGRAMS.get(name)
+    return None if program is None else Image(registry, program, tag)
 
 
 def chosen_container(pod: dict[str, Any]) -> dict[str, Any] | None:
@@ -98,12 +101,11 @@ def prepare(
             `image-unknown` for the first.
     """
     image = image_of(container)
-    folder = around.binaries.istio.get(image.tag) if image else None
+    folder = around.binaries.istio.get(image.tag) if image and image.registry == HUB else None
     if image is None or folder is None:
-        known = ", ".join(around.binaries.istio)
+        known = ", ".join(f"{HUB}/...:{tag}" for tag in around.binaries.istio)
         raise FailedError(
-            "image-unknown",
-            f'Back-off pulling image "{container["image"]}": the sandbox has tags {known}',
+            "image-unknown", f'Back-off pulling image "{container["image"]}": the sandbox has {known}'
         )
     env = environment(around.api, pod, container)
     given = [expand(one, env) for one in container.get("args", [])]

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
     from meshctl.model.values import Values
 
-_TRACING = "meshConfig.defaultConfig.tracing"
+_CONFIG = "meshConfig.defaultConfig"
+_TRACING = f"{_CONFIG}.tracing"
 MOVED = {
     "global.outboundTrafficPolicy": "meshConfig.outboundTrafficPolicy",
     "global.certificates": "meshConfig.certificates",
@@ -23,11 +24,11 @@ MOVED = {
     "global.enableTracing": "meshConfig.enableTracing",
     "global.proxy.accessLogFormat": "meshConfig.accessLogFormat",
     "global.proxy.accessLogFile": "meshConfig.accessLogFile",
-    "global.proxy.concurrency": "meshConfig.defaultConfig.concurrency",
-    "global.proxy.envoyAccessLogService": "meshConfig.defaultConfig.envoyAccessLogService",
-    "global.proxy.envoyMetricsService": "meshConfig.defaultConfig.envoyMetricsService",
+    "global.proxy.concurrency": f"{_CONFIG}.concurrency",
+    "global.proxy.envoyAccessLogService": f"{_CONFIG}.envoyAccessLogService",
+    "global.proxy.envoyMetricsService": f"{_CONFIG}.envoyMetricsService",
     "global.proxy.protocolDetectionTimeout": "meshConfig.protocolDetectionTimeout",
-    "global.proxy.holdApplicationUntilProxyStarts": "meshConfig.defaultConfig.holdApplicationUntilProxyStarts",
+    "global.proxy.holdApplicationUntilProxyStarts": f"{_CONFIG}.holdApplicationUntilProxyStarts",
     "global.mtls": "a PeerAuthentication resource, or meshConfig.enableAutoMtls",
     "global.meshExpansion": "Gateway resources",
     "global.tracer.lightstep.address": f"{_TRACING}.lightstep.address",

@@ -192,6 +192,15 @@ def made_soon(namespaces: Iterable[str], home: str, kinds: Iterable[Kind]) -> It
             yield from (Ref(kind.api_version, kind.kind, "", name) for name in _CLASSES)
 
 
+def comes_with_istiod(ref: Ref, home: str) -> bool:
+    """Whether a control plane in the namespace `home` has made this object, by its name."""
+    if ref.namespace == home and (ref.group, ref.kind, ref.name) == ("", "Secret", CA_SECRET):
+        return True
+    if ref.kind == "GatewayClass" and ref.name in _CLASSES:
+        return True
+    return is_everywhere(ref) or (ref.namespace == home and bool(controllers_own(ref)))
+
+
 def is_everywhere(ref: Ref) -> bool:
     """Whether this is one of the ConfigMaps that istiod keeps in every namespace."""
     return ref.group == "" and ref.kind == "ConfigMap" and ref.name in _ROOT_CERTIFICATES

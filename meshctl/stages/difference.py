@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
     from meshctl.model.objects import Ref
 
+_SHOWN = 3
+_LONGEST = 60
 SECRET = "(secret)"  # noqa: S105 - what is shown in place of one
 
 # Lists that server-side apply merges, and the fields that tell their elements apart; from the
@@ -111,9 +113,17 @@ def held_by_others(found: Sequence[Change]) -> tuple[Change, ...]:
     return tuple(change for change in found if change.owner and change.wanted is not None)
 
 
-def words(change: Change) -> str:
-    """A change to another's field, as a person reads it."""
-    return f"{change.path} is {change.seen!r}, wanted {change.wanted!r}, owned by {change.owner}"
+def words(clashes: Sequence[Change]) -> str:
+    """Changes of one object to fields of others, as a person reads them; the first few in full."""
+    shown = [f"{each.path} is {_brief(each.seen)}, wanted {_brief(each.wanted)}" for each in clashes[:_SHOWN]]
+    more = [f"and {len(clashes) - _SHOWN} more fields"] if len(clashes) > _SHOWN else []
+    owners = sorted({owner for each in clashes for owner in each.owner.split(", ")})
+    return f"{'; '.join([*shown, *more])}; owned by {', '.join(owners)}"
+
+
+def _brief(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
 
 
 def adjusted(desired: Object, live: Object | None, yields: Sequence[tuple[str, str]] = ()) -> Object:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from meshctl.errors import ConfigError, ConflictError, listed
 from meshctl.model.plan import Apply, Await, Condition, Delete, Phase, Plan, Record
 from meshctl.model.release import Release, Status
-from meshctl.stages.belongings import MESH
+from meshctl.stages.belongings import MESH, comes_with_istiod
 from meshctl.stages.claims import Claims
 from meshctl.stages.difference import adjusted, changes, held_by_others, words
 from meshctl.stages.kinds import DEFINITION, by_rank, same
@@ -42,8 +42,8 @@ def plan(
             generation, status and manifest are settled here, and the inventory and the time of
             creation are those of the record that is carried on.
         take_over: take fields that other managers hold.
-        adopt: objects that stood before the first install and are desired become ours, so that they
-            may be pruned and uninstalled.
+        adopt: objects that stood before the first install and are desired become ours, with all that
+            the istiod of then has made, so that they may be pruned and uninstalled.
         seconds: budget of each wait.
 
     Returns:
@@ -120,7 +120,9 @@ def _settled(
     inventory = past[-1].inventory if past else draft.inventory
     if adopt:
         ours = {same(ref) for ref in desired.refs}
-        inventory = tuple(ref for ref in inventory if same(ref) not in ours)
+        inventory = tuple(
+            ref for ref in inventory if same(ref) not in ours and not comes_with_istiod(ref, draft.namespace)
+        )
     labelled = dict(draft.labelled) | {
         name: labels for each in reversed(own) for name, labels in each.labelled
     }
@@ -217,21 +219,21 @@ def _with_waits(parts: Sequence[Part], phases: Sequence[Phase], seconds: float) 
 
 def _refuse_conflicts(phases: Iterable[Phase]) -> None:
     """Tell before anything is sent what the API server would refuse at its turn."""
+    steps = (step for phase in phases for step in phase.steps)
     taken = [
-        (step.ref, change)
-        for phase in phases
-        for step in phase.steps
-        if isinstance(step, Apply) and not step.take_over
-        for change in held_by_others(step.changes)
+        (step.ref, clashes)
+        for step in steps
+        if isinstance(step, Apply) and not step.take_over and (clashes := held_by_others(step.changes))
     ]
     if not taken:
         return
-    owners = sorted({owner for _, change in taken for owner in change.owner.split(", ")})
+    owners = {owner for _, clashes in taken for change in clashes for owner in change.owner.split(", ")}
+    fields = sum(len(clashes) for _, clashes in taken)
     raise ConflictError(
         "fields-owned-by-others",
-        f"{len(taken)} fields of {len({ref for ref, _ in taken})} objects belong to {listed(owners)}",
+        f"{fields} fields of {len(taken)} objects belong to {listed(sorted(owners))}",
         hint="`--take-over` makes them ours; `meshctl plan --take-over` shows what would change",
-        details=[f"{ref}: {words(change)}" for ref, change in taken],
+        details=[f"{ref}: {words(clashes)}" for ref, clashes in taken],
     )
 
 

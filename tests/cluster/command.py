@@ -62,7 +62,7 @@ class Audit:
         self.begun = self.log.stat().st_size
 
     def writes(self) -> list[str]:
-        """Requests of meshctl that change something; questions about rights change nothing."""
+        """Requests of meshctl that change something: not questions about rights, and not dry runs."""
         with self.log.open() as log:
             log.seek(self.begun)
             events = [json.loads(line) for line in log]
@@ -72,6 +72,7 @@ class Audit:
             if event["verb"] in WRITES
             and event.get("userAgent", "").startswith("meshctl")
             and "accessreview" not in event["requestURI"]
+            and "dryRun=All" not in event["requestURI"]
         ]
 
 

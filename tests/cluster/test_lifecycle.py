@@ -112,7 +112,7 @@ def test_a_second_install_sends_no_write(meshctl: Command) -> None:
 
 def test_the_audit_log_does_show_our_writes(meshctl: Command) -> None:
     audit = Audit(meshctl.kubeconfig)
-    meshctl.run("install", "--yes", "--profile", "empty")
+    meshctl.run("install", "--yes", "--profile", "minimal")
     assert any("/namespaces/istio-system" in line for line in audit.writes())
 
 

@@ -250,7 +250,9 @@ def test_bringing_it_up_again_changes_nothing(world: Person) -> None:
 
 def test_the_proxy_of_a_pod_gets_its_certificate_and_all_configuration(mesh: Person) -> None:
     def synced() -> bool:
-        answer = json.loads(mesh.meshctl("proxy-status", "deployment/real.app", "-o", "json", check=False).stdout)
+        answer = json.loads(
+            mesh.meshctl("proxy-status", "deployment/real.app", "-o", "json", check=False).stdout
+        )
         return len(answer["proxies"]) == 1 and bool(answer["synced"])
 
     assert until(synced)

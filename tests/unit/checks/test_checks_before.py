@@ -119,7 +119,7 @@ def test_missing_rights_are_told_as_the_rules_that_grant_them() -> None:
 
 
 def test_rights_are_asked_for_where_the_objects_are() -> None:
-    asked = wanted([ISTIOD], KINDS)
+    asked = wanted([ISTIOD.ref], KINDS)
     assert Right(NS, "apps", "deployments", "patch") in asked
     assert Right(NS, "", "pods", "watch") in asked
     assert Right("kube-system", "", "secrets", "create") in asked

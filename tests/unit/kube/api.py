@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import ssl
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -53,8 +54,8 @@ class ScriptedApi:
 
 
 @contextlib.contextmanager
-def serving(api: ScriptedApi) -> Iterator[str]:
-    """The address where `api` answers."""
+def serving(api: ScriptedApi, tls: ssl.SSLContext | None = None) -> Iterator[str]:
+    """The address where `api` answers, by HTTPS when `tls` is given."""
 
     class Door(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -82,21 +83,25 @@ def serving(api: ScriptedApi) -> Iterator[str]:
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Door)
     server.daemon_threads = True
+    if tls:
+        server.socket = tls.wrap_socket(server.socket, server_side=True)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
     thread.start()
     try:
-        yield f"http://127.0.0.1:{server.server_address[1]}"
+        yield f"http{'s' * bool(tls)}://127.0.0.1:{server.server_address[1]}"
     finally:
         server.shutdown()
         server.server_close()
 
 
-def kubeconfig(folder: Path, server: str, *, user: dict[str, Any] | None = None, name: str = "here") -> str:
+def kubeconfig(
+    folder: Path, server: str, *, user: dict[str, Any] | None = None, name: str = "here", **cluster: Any
+) -> str:
     """A kubeconfig file with one context."""
     content = {
         "apiVersion": "v1",
         "kind": "Config",
-        "clusters": [{"name": "c", "cluster": {"server": server}}],
+        "clusters": [{"name": "c", "cluster": {"server": server, **cluster}}],
         "users": [{"name": "someone", "user": user or {}}],
         "contexts": [{"name": name, "context": {"cluster": "c", "user": "someone"}}],
         "current-context": name,

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from meshctl.model.objects import Object
-from meshctl.stages.difference import adjusted, changes
+from meshctl.stages.difference import adjusted, changes, conflicts, words
 from tests.building import held, obj
 
 NS = "istio-system"
@@ -121,6 +121,15 @@ def test_the_owner_of_a_field_that_differs_is_named() -> None:
     live = held(obj("ConfigMap", "c", data={"a": "2"}), manager="kubectl-edit", operation="Update")
     (change,) = changes(obj("ConfigMap", "c", data={"a": "1"}), live)
     assert change.owner == "kubectl-edit"
+
+
+def test_many_fields_of_others_are_told_in_one_line() -> None:
+    data = {f"k{number}": "1" for number in range(5)}
+    live = held(obj("ConfigMap", "c", data=dict.fromkeys(data, "2" * 90)), manager="helm")
+    told = words(conflicts(obj("ConfigMap", "c", data=data), live))
+    assert told.startswith("data.k0 is '2222")
+    assert "…, wanted '1'; data.k1" in told
+    assert told.endswith("; and 2 more fields; owned by helm")
 
 
 def test_values_of_secrets_are_never_shown() -> None:

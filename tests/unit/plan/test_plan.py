@@ -215,7 +215,7 @@ def test_fields_of_others_are_refused_with_their_owners_until_taken_over() -> No
     with pytest.raises(ConflictError, match="1 fields of 1 objects belong to helm") as caught:
         plan(wanted, seen(theirs), DRAFT)
     assert caught.value.details == (
-        f"ConfigMap {NS}/istio: data.mesh is 'theirs', wanted 'ours', owned by helm",
+        f"ConfigMap {NS}/istio: data.mesh is 'theirs', wanted 'ours'; owned by helm",
     )
     (step,) = (
         each for each in plan(wanted, seen(theirs), DRAFT, take_over=True).steps if isinstance(each, Apply)

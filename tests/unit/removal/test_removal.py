@@ -85,10 +85,10 @@ class World:
         for _ in apply(self.cluster, self.releases, self.files, self.clock, steps):
             pass
 
-    def install(self, **draft: Any) -> None:
-        given = release(status=Status.PENDING, generation=0, inventory=self.before, **draft)
-        seen = observe(self.cluster, self.releases, "mesh")
-        self.do(plan(MESH, replace(seen, objects=look(self.cluster, MESH.refs)), given))
+    def install(self, *, adopt: bool = False) -> None:
+        given = release(status=Status.PENDING, generation=0, inventory=self.before)
+        seen = replace(observe(self.cluster, self.releases, "mesh"), objects=look(self.cluster, MESH.refs))
+        self.do(plan(MESH, seen, given, adopt=adopt))
 
     def run_for_a_while(self) -> None:
         """What istiod makes once it runs."""
@@ -296,6 +296,18 @@ def test_what_a_starting_istiod_has_yet_to_make_goes_too() -> None:
     world.run_for_a_while()
     world.do(steps)
     assert inventory(world.cluster) == world.before
+
+
+def test_an_adopted_mesh_goes_with_all_that_its_istiod_had_made_before() -> None:
+    world = World()
+    bare = world.before
+    for each in MESH.objects:
+        world.seed(each)
+    world.run_for_a_while()
+    world.before = inventory(world.cluster)
+    world.install(adopt=True)
+    world.uninstall(purge=True)
+    assert inventory(world.cluster) == bare
 
 
 def test_the_ca_key_stays_when_asked(world: World) -> None:

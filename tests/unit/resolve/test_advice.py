@@ -28,7 +28,7 @@ def test_a_setting_that_has_moved_is_named_with_its_place() -> None:
 
 
 def test_a_setting_that_is_gone_is_refused_and_leads_to_its_successor() -> None:
-    with pytest.raises(ConfigError, match="unknown value 'global.proxy.accessLogFile'") as refusal:
+    with pytest.raises(ConfigError, match="unknown value") as refusal:
         settled("values.global.proxy.accessLogFile=/dev/stdout")
     assert refusal.value.hint == "use meshConfig.accessLogFile instead"
 
