@@ -6,6 +6,7 @@ machine id and host key. They stand for the virtual machines of a mesh.
 
 from __future__ import annotations
 
+import shlex
 import socket
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -98,7 +99,7 @@ def status(layout: Layout, settings: Settings, ledger: Ledger) -> tuple[HostStat
 
 def ssh_command(layout: Layout, host: HostLayout) -> str:
     """The command line that logs in to the host."""
-    return f"ssh -F {SshFiles(layout.state).config} {host.name}"
+    return shlex.join(["ssh", "-F", str(SshFiles(layout.state).config), host.name])
 
 
 def root_of(host: HostLayout) -> Path:

@@ -300,7 +300,7 @@ def test_an_istiod_of_a_version_that_was_not_built_says_so(mesh: Person) -> None
     mesh.kubectl("apply", "-f", "-", stdin=json.dumps(pod))
 
     def waiting() -> dict[str, Any]:
-        [found] = [one for one in mesh.pods("default", "app=istiod")]
+        [found] = mesh.pods("default", "app=istiod")
         states = found["status"].get("containerStatuses") or [{}]
         return dict(states[0].get("state", {}).get("waiting", {}))
 
@@ -313,6 +313,6 @@ def test_an_istiod_of_a_version_that_was_not_built_says_so(mesh: Person) -> None
 
 def _program(pid: int) -> str:
     try:
-        return Path(os.readlink(f"/proc/{pid}/exe")).name
+        return Path(f"/proc/{pid}/exe").readlink().name
     except (FileNotFoundError, ProcessLookupError):
         return ""
