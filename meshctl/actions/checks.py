@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 
 from meshctl.actions.status import status
 from meshctl.checks.site import Site
-from meshctl.errors import InternalError, MeshctlError
+from meshctl.errors import AccessError, InternalError, MeshctlError
 from meshctl.model.check import Check, Moment, Outcome
 from meshctl.model.finding import Rule
+from meshctl.model.observation import Observation
 from meshctl.registry import plugins
 from meshctl.stages import catalogue, soundness
 from meshctl.stages.difference import conflicts, words
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from meshctl import ports
     from meshctl.model.manifest import Manifest
     from meshctl.model.mesh import Cluster
-    from meshctl.model.observation import Observation
     from meshctl.ports import Clock, World
     from meshctl.stages.load import Loaded
 
@@ -200,6 +200,8 @@ def _site_before(world: World, asked: Loaded, cluster: Cluster) -> Site:
     require = partial(catalogue.require_kubernetes, asked.version)
     try:
         seen = observe(door, records, asked.mesh.name, detections=catalogue.detections())
+    except AccessError:  # what is missing is for a check to tell, and it must know what would be sent
+        seen = Observation(door.name, door.version(), door.kinds())
     except MeshctlError:
         return Site(door, asked.mesh.name, require_kubernetes=require)
     values = resolve(asked, cluster, seen)
@@ -210,14 +212,14 @@ def _site_before(world: World, asked: Loaded, cluster: Cluster) -> Site:
         values.namespace,
         values.revision,
         desired,
-        _conflicts(door, desired, seen),
+        partial(_conflicts, door, desired),
         seen.kinds,
         seen.releases,
         require,
     )
 
 
-def _conflicts(door: ports.Cluster, desired: Manifest, seen: Observation) -> tuple[str, ...]:
+def _conflicts(door: ports.Cluster, desired: Manifest) -> tuple[str, ...]:
     """What the plan would be refused for."""
     live = look(door, desired.refs)
     return tuple(

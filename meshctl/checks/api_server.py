@@ -35,7 +35,7 @@ def api_server_answers(site: Site) -> Iterator[Finding]:
         site.cluster.version()
     except (UnreachableError, AccessError) as error:
         words = "; ".join((error.message, *error.details))
-        yield KUBE_REACHABLE.at(f"cluster {site.cluster.name}", f"{site.cluster.server}: {words}")
+        yield KUBE_REACHABLE.at(f"cluster {site.cluster.name}", words)
 
 
 @check(rules=(KUBERNETES_SUPPORTED,), after=(KUBE_REACHABLE.code,), moment=Moment.BEFORE)

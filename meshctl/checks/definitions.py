@@ -39,22 +39,26 @@ _GATEWAY_API = "gateway.networking.k8s.io"
 @check(rules=(FIELDS_UNCLAIMED,), after=("kube-reachable",), moment=Moment.BEFORE)
 def field_owners(site: Site) -> Iterator[Finding]:
     """Tell what the plan was refused for, object by object."""
-    for line in site.conflicts:
+    for line in site.conflicts():
         subject, _, message = line.partition(": ")
         yield FIELDS_UNCLAIMED.at(subject, message)
 
 
 @check(rules=(DEFINITIONS_OURS,), after=("kube-reachable",), moment=Moment.BEFORE)
 def definition_owners(site: Site) -> Iterator[Finding]:
-    """Read who manages the definitions that an install would send."""
+    """Read who manages the definitions that an install would send; one finding an owner."""
+    owned: dict[str, list[str]] = {}
     for obj in site.desired.objects:
-        if obj.ref.kind != "CustomResourceDefinition":
-            continue
-        live = site.cluster.get(obj.ref)
-        owners = _owners(live) if live else ()
-        if live and owners:
-            message = f"it belongs to {', '.join(owners)}, installed by {installer(live)}"
-            yield DEFINITIONS_OURS.at(str(obj.ref), message)
+        if obj.ref.kind == "CustomResourceDefinition":
+            live = site.cluster.get(obj.ref)
+            owners = _owners(live) if live else ()
+            if live and owners:
+                owned.setdefault(f"{', '.join(owners)}, installed by {installer(live)}", []).append(
+                    obj.ref.name
+                )
+    for owner, names in sorted(owned.items()):
+        count = f"{len(names)} definitions belong" if len(names) > 1 else f"{names[0]} belongs"
+        yield DEFINITIONS_OURS.at(f"cluster {site.cluster.name}", f"{count} to {owner}")
 
 
 @check(rules=(GATEWAY_API,), after=("kube-reachable",), moment=Moment.BEFORE)

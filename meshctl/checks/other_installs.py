@@ -76,11 +76,11 @@ def operators(site: Site) -> Iterator[Finding]:
 
 def installer(obj: Object) -> str:
     """Which tool installed an object, as its labels tell."""
+    if "operator.istio.io/component" in obj.labels:
+        return "istioctl"  # which says `managed-by: Helm` too, as it renders Helm charts
     if obj.labels.get("app.kubernetes.io/managed-by") == "Helm":
         release = obj.annotations.get("meta.helm.sh/release-name", "")
         return f"Helm release {release!r}" if release else "Helm"
-    if "operator.istio.io/component" in obj.labels:
-        return "istioctl"
     if "meshctl.dev/mesh" in obj.labels:
         return f"meshctl for mesh {obj.labels['meshctl.dev/mesh']!r}"
     return "an unknown tool"

@@ -22,6 +22,11 @@ def _any(_: str) -> None:
     """Takes every Kubernetes."""
 
 
+def _none() -> tuple[str, ...]:
+    """Takes nothing from anybody."""
+    return ()
+
+
 @dataclass(frozen=True)
 class Site:
     """One cluster to look at.
@@ -32,7 +37,8 @@ class Site:
         namespace: the mesh's namespace.
         revision: control-plane revision asked for; empty for the unnamed one.
         desired: what an install would send; empty when nothing is to be installed.
-        conflicts: what an install would have to take from others, an object a line: `Kind name: fields`.
+        conflicts: looks for what an install would have to take from others, an object a line:
+            `Kind name: fields`.
         kinds: what the cluster serves; empty when it does not answer.
         releases: records of the mesh, oldest first.
         require_kubernetes: raises `UnsupportedError` for a Kubernetes this Istio does not run on.
@@ -43,7 +49,7 @@ class Site:
     namespace: str = "istio-system"
     revision: str = ""
     desired: Manifest = _NOTHING
-    conflicts: tuple[str, ...] = ()
+    conflicts: Callable[[], tuple[str, ...]] = _none
     kinds: tuple[Kind, ...] = ()
     releases: tuple[Release, ...] = ()
     require_kubernetes: Callable[[str], None] = _any

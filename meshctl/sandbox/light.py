@@ -1,7 +1,8 @@
 """Light mode: a real Kubernetes control plane and a real istiod, without root and without namespaces.
 
 Everything is a process of the user's own on loopback. Nodes and pods are simulated by kwok; the pods
-of istiod, and those that ask for it, are processes run by a resident companion (light_kubelet.py).
+of istiod, gateways, and those that ask for it, are processes run by a resident companion
+(light_kubelet.py).
 The addresses of nodes, pods and services exist in the API only.
 """
 
@@ -82,10 +83,14 @@ def up(ledger: Ledger, layout: Layout, settings: Settings, binaries: Binaries) -
     """
     clusters = layout.clusters(settings.clusters)
     _check_paths(clusters)
-    lights: list[Light] = []
+    lights = []
     for cluster in clusters:
-        taken = [one.ports for one in lights]
-        ports = light_ports.choose(cluster.folder / "ports.json", taken)
+        record = cluster.folder / "ports.json"
+        # Others may have chosen without listening yet.
+        others = [
+            light_ports.read(one) for one in layout.state.parent.glob("*/c*/ports.json") if one != record
+        ]
+        ports = light_ports.choose(record, filter(None, others))
         lights.append(Light(settings.name, cluster, ports, settings.nodes))
     planes = [plane(one, settings, binaries) for one in lights]
     accesses = [_certify(one, its_plane) for one, its_plane in zip(lights, planes, strict=True)]

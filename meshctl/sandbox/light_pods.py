@@ -1,7 +1,7 @@
 """Pods that run as processes: started, watched, told about, and stopped, as a kubelet would.
 
-Those are istiod's, and whichever carry the label `sandbox.meshctl.dev/process`. All other pods are
-played by kwok.
+Those are istiod's, gateways, and whichever carry the label `sandbox.meshctl.dev/process`. All other
+pods are played by kwok.
 """
 
 from __future__ import annotations
@@ -26,8 +26,11 @@ from meshctl.sandbox.light_states import Moment, Since, status_of
 from meshctl.sandbox.light_volumes import Volumes
 from meshctl.sandbox.process import alive, clock, pause, spawn
 
-SELECTORS: Final = ("app=istiod", "sandbox.meshctl.dev/process")
-"""Label selectors of the pods that run as processes; the stages of kwok leave these alone."""
+SELECTORS: Final = ("app=istiod", "istio,app!=istiod", "sandbox.meshctl.dev/process,!istio,app!=istiod")
+"""Label selectors of the pods that run as processes: istiod's, gateways, and those that ask for it.
+
+No pod matches two of them. The stages of kwok leave all of these alone.
+"""
 
 _LOOK = 0.25  # seconds between two looks at a process
 _LOOK_WHEN_READY = 1.0
@@ -130,8 +133,9 @@ class Pod:
     def _run_once(self, place: int, root: Path) -> None:
         """Start the process and stay until it ends or the pod goes."""
         container = chosen_container(self.manifest)
-        if container is None:
-            self._tell(Moment.waiting("ImagePullBackOff", "no container of this pod is a program of Istio"))
+        if container is None:  # labelled like one of Istio's, but none: as simulated as all others
+            self._tell(Moment.running(self.kubelet.places.address(place), 0, ready=True))
+            self._ended.wait()
             return
         volumes = Volumes(self.kubelet.around.api, self.manifest, container, root)
         launch = self._prepared(volumes, container, place, root)

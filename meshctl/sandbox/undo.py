@@ -37,8 +37,10 @@ def undo(ledger: Ledger) -> Iterator[Event]:
     Raises:
         FailedError: a process, mount, namespace, link or control group would not go.
     """
-    entries = ledger.entries()
     yield Started(GROUP, "processes")
+    yield from _end_processes(ledger.entries())
+    # Before it ended, a light cluster's companion may have started another.
+    entries = ledger.entries()
     yield from _end_processes(entries)
     made = [entry for entry in reversed(entries) if not isinstance(entry, Begun | Process | Ready)]
     for entry in made:

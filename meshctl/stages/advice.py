@@ -45,7 +45,12 @@ _GATEWAYS = {"ingressGateways": "istio-ingressgateway", "egressGateways": "istio
 
 def warnings(values: Values) -> tuple[str, ...]:
     """What the user should know, though the work goes on."""
-    return (*_moved(values), *_replicas(values))
+    return (*_foreign(values), *_moved(values), *_replicas(values))
+
+
+def _foreign(values: Values) -> Iterator[str]:
+    for _, where in values.explain("installPackagePath")[:1]:
+        yield f"{where}: installPackagePath changes nothing; meshctl renders from its own templates"
 
 
 def _moved(values: Values) -> Iterator[str]:

@@ -6,8 +6,8 @@ import queue
 import threading
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext
-from dataclasses import dataclass
+from contextlib import nullcontext, suppress
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, assert_never
 
 from meshctl.errors import ConflictError, FailedError, MeshctlError, StoppedError, UnreachableError
@@ -60,11 +60,27 @@ def apply(cluster: Cluster, releases: Releases, files: Files, clock: Clock, plan
         for phase in plan.phases:
             for step in phase.steps:
                 begun.setdefault(_group(step), clock.monotonic())
-            yield from _phase(run, phase)
+            try:
+                yield from _phase(run, phase)
+            except StoppedError:
+                raise  # it stays pending: the same command continues
+            except MeshctlError:
+                _mark_failed(releases, plan, phase)
+                raise
             groups.subtract(_group(step) for step in phase.steps)
             for group in dict.fromkeys(_group(step) for step in phase.steps):
                 if not groups[group]:
                     yield Done(group, seconds=clock.monotonic() - begun[group])
+
+
+def _mark_failed(releases: Releases, plan: Plan, phase: Phase) -> None:
+    """Let the record of an intent say that it failed; where it cannot be written, the cause matters more."""
+    done = plan.phases[: plan.phases.index(phase)]
+    steps = [step for each in done for step in each.steps if isinstance(step, Record)]
+    for step in steps:
+        if step.release.status is Status.PENDING and not step.forget:
+            with suppress(MeshctlError):
+                releases.write(replace(step.release, status=Status.FAILED))
 
 
 def _check_current(releases: Releases, record: Release) -> None:

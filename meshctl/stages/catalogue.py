@@ -36,6 +36,8 @@ class Field:
         minimum: the smallest number allowed.
         maximum: the largest number allowed.
         pattern: regular expression that text must match.
+        of: what elements of a list or values of a map are: text, map, scalar or integer; empty is anything.
+        keys: keys that every map of a list must have.
         default: the value unless set; None where there is none.
         component: folder of the component that takes it.
     """
@@ -48,6 +50,8 @@ class Field:
     minimum: float | None = None
     maximum: float | None = None
     pattern: str = ""
+    of: str = ""
+    keys: tuple[str, ...] = ()
     default: Any = None
     component: str = ""
 
@@ -149,6 +153,8 @@ def _field(path: list[str], said: Mapping[str, Any], component: str) -> Field:
         minimum=said.get("minimum"),
         maximum=said.get("maximum"),
         pattern=said.get("pattern", ""),
+        of=said.get("of", ""),
+        keys=tuple(said.get("keys", ())),
         default=said.get("default"),
         component=component,
     )

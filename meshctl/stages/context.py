@@ -133,9 +133,9 @@ def resources(tree: Mapping[str, Any] | None) -> dict[str, Any]:
     return {kind: sizes for kind, sizes in kept.items() if sizes}
 
 
-def yaml_each(tree: Mapping[str, Any]) -> dict[str, str]:
+def yaml_each(tree: Mapping[str, Any] | None) -> dict[str, str]:
     """A map of trees as a map of YAML texts."""
-    return {key: emit.block(value) for key, value in tree.items()}
+    return {key: emit.block(value) for key, value in (tree or {}).items()}
 
 
 FILTERS: dict[str, Callable[..., Any]] = {

@@ -28,13 +28,14 @@ _METADATA = {
     "generation",
 }
 
-# What may stand where. A tuple is one of these Python types; a dict is a map of known keys.
-_TEXT, _FLAG, _COUNT, _MAP, _LIST = (str,), (bool,), (int,), (dict,), (list,)
+# What may stand where. A tuple is one of these Python types; a dict is a map of known keys, with `*` of
+# others too; a list is a list of its one element.
+_TEXT, _FLAG, _COUNT, _MAP, _ANY = (str,), (bool,), (int,), (dict,), (object,)
 _NAME = (str, int, float)
 KUBERNETES: dict[str, Any] = {
     "affinity": _MAP,
-    "env": _LIST,
-    "hpaSpec": _MAP,
+    "env": [{"name": _TEXT, "*": _ANY}],
+    "hpaSpec": {"minReplicas": _COUNT, "maxReplicas": _COUNT, "*": _ANY},
     "imagePullPolicy": _TEXT,
     "nodeSelector": _MAP,
     "podDisruptionBudget": _MAP,
@@ -42,20 +43,20 @@ KUBERNETES: dict[str, Any] = {
     "priorityClassName": _TEXT,
     "readinessProbe": _MAP,
     "replicaCount": _COUNT,
-    "resources": _MAP,
-    "service": _MAP,
+    "resources": {"limits": _MAP, "requests": _MAP, "*": _ANY},
+    "service": {"ports": [{"port": _COUNT, "*": _ANY}], "*": _ANY},
     "strategy": _MAP,
-    "tolerations": _LIST,
+    "tolerations": [_MAP],
     "serviceAnnotations": _MAP,
     "securityContext": _MAP,
-    "volumes": _LIST,
-    "volumeMounts": _LIST,
+    "volumes": [{"name": _TEXT, "*": _ANY}],
+    "volumeMounts": [{"mountPath": _TEXT, "*": _ANY}],
     "overlays": [
         {
             "apiVersion": _TEXT,
             "kind": _TEXT,
             "name": _TEXT,
-            "patches": [{"path": _TEXT, "value": (object,)}],
+            "patches": [{"path": _TEXT, "value": _ANY}],
         }
     ],
 }
@@ -93,7 +94,6 @@ _SPOKEN = {
     _FLAG: "true or false",
     _COUNT: "a whole number",
     _MAP: "a map",
-    _LIST: "a list",
     _NAME: "text",
 }
 # Settings of a spec that are values as well.
@@ -171,8 +171,8 @@ def _check(value: Any, known: Any, path: tuple[str | int, ...], given: Overlay) 
             yield _wrong_type(path, value, "a map", given.where(path))
             return
         for key, below in value.items():
-            if key in known:
-                yield from _check(below, known[key], (*path, key), given)
+            if key in known or "*" in known:
+                yield from _check(below, known.get(key, _ANY), (*path, key), given)
             else:
                 yield _unknown((*path, key), known, given.where((*path, key)))
     elif isinstance(known, list):
@@ -180,6 +180,8 @@ def _check(value: Any, known: Any, path: tuple[str | int, ...], given: Overlay) 
             yield _wrong_type(path, value, "a list", given.where(path))
             return
         for index, below in enumerate(value):
+            if below is None:
+                yield _wrong_type((*path, index), below, "a map", given.where((*path, index)))
             yield from _check(below, known[0], (*path, index), given)
     elif object not in known and not _is(value, known):
         yield _wrong_type(path, value, _SPOKEN[known], given.where(path))

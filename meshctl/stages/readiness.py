@@ -1,4 +1,15 @@
-"""When an object is ready, and what keeps a workload from it: pure reading of what was seen."""
+"""When an object is ready, and what keeps a workload from it: pure reading of what was seen.
+
+How long each trouble may last before waiting is given up, which is what `patience` says:
+
+    no name of an image                     0 s    it cannot mend itself
+    image not in the node, never pulled     5 s
+    image not pulled, container not made   20 s    a registry, Secret or ConfigMap may still come
+    quota used up, pod security            20 s
+    no node fits                           30 s    the whole budget once an autoscaler adds a node
+    crash loop                             from its third restart on
+    failing probe, volume, anything else   the whole budget
+"""
 
 from __future__ import annotations
 
@@ -236,12 +247,9 @@ def _of_pod(pod: Object, events: Collection[Object]) -> Iterator[Trouble]:
             name,
         )
     statuses = [*pod.at("status.initContainerStatuses", ()), *pod.at("status.containerStatuses", ())]
-    for status in statuses:
-        trouble = _of_container(name, status)
-        if trouble:
-            yield trouble
-    if statuses:
-        yield from _last_warning(pod, events)
+    found = [each for status in statuses if (each := _of_container(name, status))]
+    found += _last_warning(pod, events) if statuses else ()
+    yield from found or (_on_its_way(name, status) for status in statuses if not status.get("ready"))
 
 
 def _of_container(pod: str, status: Mapping[str, Any]) -> Trouble | None:
@@ -263,6 +271,15 @@ def _of_container(pod: str, status: Mapping[str, Any]) -> Trouble | None:
         hint = "its last log lines tell why"
         return Trouble("crash-loop", cause, hint, 0.0 if restarts >= _RESTARTS else NEVER, pod, container)
     return None
+
+
+def _on_its_way(pod: str, status: Mapping[str, Any]) -> Trouble:
+    """A container that has no trouble, and is not ready."""
+    state = status.get("state") or {}
+    words = (state.get("waiting") or {}).get("reason") or "runs, and is not ready yet"
+    return Trouble(
+        "container-not-ready", f"container {status.get('name', '')!r} of pod {pod!r}: {words}", pod=pod
+    )
 
 
 def _last_warning(pod: Object, events: Collection[Object]) -> Iterator[Trouble]:

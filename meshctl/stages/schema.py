@@ -30,7 +30,15 @@ _SPOKEN = {
     "cidrs": "CIDR ranges separated by commas, or *",
     "list": "a list",
     "map": "a map",
+    "scalar": "a single value",
     "any": "anything",
+}
+# Fields of the mesh configuration that follow into other objects, so that their types matter here.
+_MESH_TYPES = {
+    "defaultConfig": "map",
+    "defaultProviders": "map",
+    "rootNamespace": "string",
+    "trustDomain": "string",
 }
 
 
@@ -145,6 +153,8 @@ def shown(value: Any) -> str:
         return f"the boolean {str(value).lower()}"
     if isinstance(value, (int, float)):
         return f"the number {value}"
+    if value is None:
+        return "nothing"
     if isinstance(value, dict):
         return "a map"
     if isinstance(value, list):
@@ -197,12 +207,50 @@ def check_field(
             where=overlay.where(path),
             hint=f"it is {' and '.join(each for each in limits if each)}{unit}",
         )
+    elif field.of:
+        yield from _check_inside(field, value, path, overlay, name)
     elif path[-1:] == ("meshConfig",):
         yield from _check_mesh(value, path, overlay)
 
 
+def _check_inside(
+    field: Field, value: Any, path: tuple[str, ...], overlay: Overlay, name: str
+) -> Iterator[ConfigError]:
+    """What is wrong with elements of a list, or values of a map."""
+    inside = enumerate(value) if isinstance(value, list) else value.items()
+    for key, each in inside:
+        where = overlay.where((*path, key))
+        shown_name = f"{name}[{key}]" if isinstance(key, int) else f"{name}.{key}"
+        if each is None and isinstance(value, dict):
+            continue
+        if not _fits(field.of, each):
+            yield ConfigError(
+                "wrong-type",
+                f"{shown_name} is {_SPOKEN[field.of]}, not {shown(each)}",
+                where=where,
+                hint=quoting(each, field.of == "text"),
+            )
+            continue
+        missing = [need for need in field.keys if isinstance(each, dict) and each.get(need) in (None, "")]
+        if missing:
+            yield ConfigError(
+                "incomplete-value",
+                f"{shown_name} has no {missing[0]!r}",
+                where=where,
+                hint=f"each has {listed(field.keys)}",
+            )
+
+
 def _check_mesh(value: dict[str, Any], path: tuple[str, ...], overlay: Overlay) -> Iterator[ConfigError]:
-    for key in value:
+    for key, below in value.items():
+        wanted = _MESH_TYPES.get(key, "any")
+        if below is not None and not _fits(wanted, below):
+            yield ConfigError(
+                "wrong-type",
+                f"{key} of the mesh configuration is {_SPOKEN[wanted]}, not {shown(below)}",
+                where=overlay.where((*path, key)),
+                hint=quoting(below, wanted == "string"),
+            )
         if key not in MESH_FIELDS:
             near = nearest(key, MESH_FIELDS)
             guess = f"; did you mean {near!r}?" if near else ""
@@ -244,6 +292,8 @@ def _fits(kind: str, value: Any) -> bool:
             return isinstance(value, list)
         case "map":
             return isinstance(value, dict)
+        case "scalar":
+            return not isinstance(value, (dict, list)) and value is not None
         case _:
             return True
 

@@ -214,7 +214,8 @@ def test_an_object_that_is_held_names_its_finalizer(cluster: KubeCluster, namesp
 
 
 def test_a_pods_port_is_reached_by_many_connections(cluster: KubeCluster, namespace: str) -> None:
-    made = cluster.apply(workload(namespace, "web"))
+    probe = {"tcpSocket": {"port": 8080}, "periodSeconds": 1}
+    made = cluster.apply(workload(namespace, "web", readinessProbe=probe))
     wait(
         cluster, SystemClock(), Await("x", made.ref, Condition.READY, 120), lambda _: None, threading.Event()
     )

@@ -203,8 +203,8 @@ def world(person: Person) -> Iterator[Person]:
 
 @pytest.fixture(scope="module")
 def mesh(world: Person) -> Iterator[Person]:
-    """A mesh in that sandbox, with a proxy that runs."""
-    world.meshctl("install", "--yes", "--profile", "minimal")
+    """A mesh in that sandbox, with a gateway and a pod that run."""
+    world.meshctl("install", "--yes")
     world.kubectl("apply", "-f", "-", stdin=WEB)
     try:
         yield world
@@ -248,16 +248,20 @@ def test_bringing_it_up_again_changes_nothing(world: Person) -> None:
     assert set(before) <= set(world.processes())
 
 
-def test_the_proxy_of_a_pod_gets_its_certificate_and_all_configuration(mesh: Person) -> None:
+@pytest.mark.parametrize(
+    ("workload", "labels"),
+    [("real.app", "app=real"), ("istio-ingressgateway.istio-system", "istio=ingressgateway")],
+)
+def test_a_proxy_gets_its_certificate_and_all_configuration(mesh: Person, workload: str, labels: str) -> None:
     def synced() -> bool:
-        answer = json.loads(
-            mesh.meshctl("proxy-status", "deployment/real.app", "-o", "json", check=False).stdout
-        )
+        asked = mesh.meshctl("proxy-status", f"deployment/{workload}", "-o", "json", check=False)
+        answer = json.loads(asked.stdout)
         return len(answer["proxies"]) == 1 and bool(answer["synced"])
 
     assert until(synced)
-    [pod] = mesh.pods("app", "app=real")
-    logs = mesh.kubectl("-n", "app", "logs", pod["metadata"]["name"], "-c", "istio-proxy").stdout
+    namespace = workload.partition(".")[2]
+    [pod] = mesh.pods(namespace, labels)
+    logs = mesh.kubectl("-n", namespace, "logs", pod["metadata"]["name"], "-c", "istio-proxy").stdout
     assert "generated new workload certificate" in logs
 
 

@@ -317,3 +317,21 @@ def test_a_fault_of_ours_comes_out_as_it_is(ground: Ground) -> None:
     ground.cluster.fail("apply", "ConfigMap default/one", ZeroDivisionError())  # type: ignore[arg-type]
     with pytest.raises(ZeroDivisionError):
         ground.do((Apply("a", config("one")),))
+
+
+def test_a_failed_run_is_recorded_as_failed(ground: Ground) -> None:
+    ground.cluster.fail("apply", "ConfigMap default/one", FailedError("object-invalid", "no"))
+    with pytest.raises(FailedError):
+        ground.do(
+            (Record(RELEASE),),
+            (Apply("p", config("one")),),
+            (Record(replace(RELEASE, status=Status.DEPLOYED)),),
+        )
+    assert [each.status for each in ground.releases.writes] == [Status.PENDING, Status.FAILED]
+
+
+def test_a_run_that_was_cut_off_stays_pending(ground: Ground) -> None:
+    ground.cluster.fail("apply", "ConfigMap default/one", UnreachableError("no-answer", "gone"))
+    with pytest.raises(StoppedError):
+        ground.do((Record(RELEASE),), (Apply("p", config("one")),))
+    assert [each.status for each in ground.releases.writes] == [Status.PENDING]

@@ -189,11 +189,24 @@ def test_a_failing_probe_is_told_and_waited_for() -> None:
         "containerStatuses": [{"name": "c", "state": {"running": {}}, "ready": False}],
     }
     told = [event("uid-web-1", "Unhealthy", "Readiness probe failed: HTTP 503")]
-    (found,) = troubles(deployment(availableReplicas=0), [pod(**status)], [], told)
+    (found,) = troubles(deployment(availableReplicas=0), [pod("rs2", "web-1", **status)], [], told)
     assert (found.cause, found.patience) == (
         "pod 'web-1': Unhealthy: Readiness probe failed: HTTP 503",
         NEVER,
     )
+
+
+@pytest.mark.parametrize(
+    ("state", "words"),
+    [
+        ({"waiting": {"reason": "ContainerCreating"}}, "ContainerCreating"),
+        ({"running": {"startedAt": "now"}}, "runs, and is not ready yet"),
+    ],
+)
+def test_a_container_on_its_way_is_told(state: dict[str, Any], words: str) -> None:
+    statuses = [{"name": "a", "ready": True}, {"name": "c", "ready": False, "state": state}]
+    (found,) = troubles(deployment(availableReplicas=0), [pod(containerStatuses=statuses)], [], [])
+    assert (found.cause, found.patience) == (f"container 'c' of pod 'web-1': {words}", NEVER)
 
 
 def test_a_failed_job_is_hopeless() -> None:

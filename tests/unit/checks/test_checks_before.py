@@ -7,16 +7,19 @@ from typing import Any
 
 import pytest
 
-from meshctl.actions.checks import checks, run
+from meshctl.actions.checks import before_install, checks, run
 from meshctl.checks.rights import Right, as_rules, wanted
 from meshctl.checks.site import Site
-from meshctl.errors import UnsupportedError
+from meshctl.errors import AccessError, UnsupportedError
 from meshctl.model.check import Moment
 from meshctl.model.finding import Finding
 from meshctl.model.manifest import Manifest
+from meshctl.model.mesh import Inputs
 from meshctl.model.objects import Object
+from meshctl.ports import World
+from meshctl.stages.load import load
 from tests.building import obj, part, release
-from tests.fakes import KINDS, FakeClock, FakeCluster, kind_of
+from tests.fakes import KINDS, FakeClock, FakeCluster, FakeFiles, FakeReleases, kind_of
 
 NS = "istio-system"
 GATEWAYS = kind_of("gateway.networking.k8s.io/v1", "Gateway")
@@ -167,8 +170,7 @@ def test_definitions_of_others_are_told_with_their_owner() -> None:
     where = site()
     where.cluster.seed(CRD.content | {"spec": _serving()}, manager="helm")  # type: ignore[attr-defined]
     assert found(where)["definitions-unclaimed"] == (
-        "CustomResourceDefinition gateways.networking.istio.io: "
-        "it belongs to helm, installed by an unknown tool"
+        "cluster east: gateways.networking.istio.io belongs to helm, installed by an unknown tool"
     )
 
 
@@ -183,9 +185,9 @@ def _serving() -> dict[str, Any]:
 
 
 def test_fields_that_an_install_would_take_are_told_one_by_one() -> None:
-    where = site(conflicts=(f"ConfigMap {NS}/istio: data.mesh is 'a', wanted 'b', owned by helm",))
+    where = site(conflicts=lambda: (f"ConfigMap {NS}/istio: data.mesh is 'a', wanted 'b'; owned by helm",))
     assert found(where) == {
-        "fields-unclaimed": f"ConfigMap {NS}/istio: data.mesh is 'a', wanted 'b', owned by helm"
+        "fields-unclaimed": f"ConfigMap {NS}/istio: data.mesh is 'a', wanted 'b'; owned by helm"
     }
 
 
@@ -278,3 +280,27 @@ def test_load_balancers_that_never_got_an_address_are_told() -> None:
     other = obj("Service", "lb2", "default", spec={"type": "LoadBalancer"}, status=served)
     assert list(found(site(waiting))) == ["load-balancers-served"]
     assert found(site(waiting, other)) == {}
+
+
+def test_without_rights_to_look_what_would_be_sent_is_still_asked_about() -> None:
+    cluster, clock = FakeCluster("mesh"), FakeClock()
+    denied = AccessError("denied", "you may not list nodes")
+    cluster.list = _refusing(denied)  # type: ignore[method-assign]
+    cluster.denied.add(("create", "deployments"))
+    world = World({"mesh": cluster}, {"mesh": FakeReleases()}, clock, FakeFiles())
+    asked = load(Inputs(profile="minimal"))
+    named = tuple(replace(each, name="mesh") for each in asked.mesh.clusters)
+    outcomes = {
+        each.check: each
+        for each in before_install(world, replace(asked, mesh=replace(asked.mesh, clusters=named)))
+    }
+    assert outcomes["nodes"].skipped == "you may not list nodes"
+    (finding,) = outcomes["rights"].findings
+    assert 'resources: ["deployments"], verbs: ["create"]' in finding.message
+
+
+def _refusing(error: AccessError) -> Any:
+    def refuse(*_: object, **__: object) -> Any:
+        raise error
+
+    return refuse

@@ -195,11 +195,18 @@ def test_no_budget_guards_a_single_replica() -> None:
     assert not [ref for ref in rendered().refs if ref.kind == "PodDisruptionBudget"]
 
 
-def test_a_list_element_without_what_it_needs_is_the_users_fault() -> None:
-    with pytest.raises(ConfigError, match="incomplete") as refusal:
+def test_a_list_element_without_what_it_needs_is_refused_at_its_place() -> None:
+    with pytest.raises(ConfigError, match=r"configVolumes\[0\] has no 'configMapName'") as refusal:
         rendered('values.gateways.istio-ingressgateway.configVolumes=[{"name":"a","mountPath":"/a"}]')
     assert refusal.value.code == "incomplete-value"
-    assert "gateway/deployment" in refusal.value.message
+    assert refusal.value.hint == "each has name, configMapName"
+
+
+def test_a_map_without_what_a_template_reads_is_the_users_fault_and_names_the_template() -> None:
+    with pytest.raises(ConfigError, match="'aud'") as refusal:
+        rendered("components.pilot.enabled=false", text="global: {sds: {token: }}\n")
+    assert refusal.value.code == "incomplete-value"
+    assert str(refusal.value.where).startswith("templates/gateway/deployment.yaml.j2:")
 
 
 def test_nothing_rendered_holds_a_null() -> None:

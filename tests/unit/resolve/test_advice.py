@@ -27,6 +27,11 @@ def test_a_setting_that_has_moved_is_named_with_its_place() -> None:
     assert warning.endswith("use meshConfig.defaultConfig.tracing.zipkin.address instead")
 
 
+def test_charts_of_the_users_own_are_not_rendered_in_silence() -> None:
+    (warning,) = settled("installPackagePath=/charts").warnings
+    assert "changes nothing" in warning
+
+
 def test_a_setting_that_is_gone_is_refused_and_leads_to_its_successor() -> None:
     with pytest.raises(ConfigError, match="unknown value") as refusal:
         settled("values.global.proxy.accessLogFile=/dev/stdout")

@@ -43,5 +43,16 @@ def test_a_components_file_says_only_what_is_read(name: str) -> None:
     known = {"summary", "label", "chart", "needs", "yields", "values", "variants", "each"}
     assert told.keys() <= known
     for said in (*told.get("values", {}).values(), *told.get("each", {}).values()):
-        assert said.keys() <= {"type", "default", "doc", "unit", "values", "minimum", "maximum", "pattern"}
+        assert said.keys() <= {
+            "type",
+            "default",
+            "doc",
+            "unit",
+            "values",
+            "minimum",
+            "maximum",
+            "pattern",
+            "of",
+            "keys",
+        }
         assert said.keys() >= {"type", "doc"}

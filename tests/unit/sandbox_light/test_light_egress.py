@@ -59,7 +59,8 @@ def test_addresses_of_the_cluster_lead_to_what_stands_for_them(egress: Egress) -
 
 
 def test_a_request_for_a_process_names_its_place_and_any_other_stays() -> None:
-    head = b"POST /portForward/istio-system/istiod-1?ports=1 HTTP/1.1\r\nUpgrade: SPDY/3.1\r\nConnection: Upgrade\r\n\r\n"
+    rest = b"HTTP/1.1\r\nUpgrade: SPDY/3.1\r\nConnection: Upgrade\r\n\r\n"
+    head = b"POST /portForward/istio-system/istiod-1?ports=1 " + rest
     assert rewritten(head, 2).startswith(
         b"POST /portForward/places/place-2?ports=1 HTTP/1.1\r\nUpgrade: SPDY/3.1\r\n"
     )

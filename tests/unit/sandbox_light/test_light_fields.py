@@ -9,8 +9,7 @@ import pytest
 
 from meshctl.errors import FailedError
 from meshctl.sandbox.light_fields import environment, expand, field_value, quantity
-
-from .fake_api import FakeApi
+from tests.unit.sandbox_light.fake_api import FakeApi
 
 POD: dict[str, Any] = {
     "metadata": {

@@ -13,8 +13,7 @@ from meshctl.sandbox.binaries import Binaries
 from meshctl.sandbox.light_launch import Surroundings, chosen_container, prepare
 from meshctl.sandbox.light_ports import Ports
 from meshctl.sandbox.versions import HUB
-
-from .fake_api import FakeApi
+from tests.unit.sandbox_light.fake_api import FakeApi
 
 PORTS = Ports(17_000)
 ISTIOD = {

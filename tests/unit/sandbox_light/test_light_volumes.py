@@ -9,8 +9,7 @@ import pytest
 
 from meshctl.errors import FailedError
 from meshctl.sandbox.light_volumes import Volumes
-
-from .fake_api import FakeApi
+from tests.unit.sandbox_light.fake_api import FakeApi
 
 MESH = "/api/v1/namespaces/istio-system/configmaps/istio"
 
