@@ -15,7 +15,7 @@ from meshctl.model.check import Check, Moment, Outcome
 from meshctl.model.finding import Rule
 from meshctl.model.observation import Observation
 from meshctl.registry import plugins
-from meshctl.stages import catalogue, soundness
+from meshctl.stages import catalogue, soundness, support
 from meshctl.stages.difference import conflicts, words
 from meshctl.stages.observe import look, observe
 from meshctl.stages.render import render
@@ -197,7 +197,7 @@ def _outcome(site: Site, check: Check, *, findings: Sequence = (), skipped: str 
 def _site_before(world: World, asked: Loaded, cluster: Cluster) -> Site:
     """The site as far as the cluster answers: one that does not is for a check to tell."""
     door, records = world.clusters[cluster.name], world.releases[cluster.name]
-    require = partial(catalogue.require_kubernetes, asked.version)
+    require = partial(support.require, asked.version)
     try:
         seen = observe(door, records, asked.mesh.name, detections=catalogue.detections())
     except AccessError:  # what is missing is for a check to tell, and it must know what would be sent

@@ -23,8 +23,14 @@ KUBE_REACHABLE = Rule(
 KUBERNETES_SUPPORTED = Rule(
     code="kubernetes-in-range",
     level=Level.ERROR,
-    summary="Kubernetes is of a version that this Istio is tested with.",
+    summary="Kubernetes is of a version that this Istio runs on.",
     hint="choose another Istio with --istio-version, or upgrade the cluster first",
+)
+KUBERNETES_TESTED = Rule(
+    code="kubernetes-tested",
+    level=Level.WARNING,
+    summary="Kubernetes is of a version that this Istio was tested with.",
+    hint="try it on a cluster that may fail, or take a newer Istio with --istio-version",
 )
 
 
@@ -38,10 +44,12 @@ def api_server_answers(site: Site) -> Iterator[Finding]:
         yield KUBE_REACHABLE.at(f"cluster {site.cluster.name}", words)
 
 
-@check(rules=(KUBERNETES_SUPPORTED,), after=(KUBE_REACHABLE.code,), moment=Moment.BEFORE)
+@check(rules=(KUBERNETES_SUPPORTED, KUBERNETES_TESTED), after=(KUBE_REACHABLE.code,), moment=Moment.BEFORE)
 def kubernetes_version(site: Site) -> Iterator[Finding]:
     """Hold the server's version against the range in Istio's version data."""
     try:
-        site.require_kubernetes(site.cluster.version())
+        warning = site.require_kubernetes(site.cluster.version())
+        if warning:
+            yield KUBERNETES_TESTED.at(f"cluster {site.cluster.name}", warning)
     except UnsupportedError as error:
         yield KUBERNETES_SUPPORTED.at(f"cluster {site.cluster.name}", error.message)

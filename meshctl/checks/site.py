@@ -18,8 +18,9 @@ if TYPE_CHECKING:
 _NOTHING = Manifest()
 
 
-def _any(_: str) -> None:
+def _any(_: str) -> str:
     """Takes every Kubernetes."""
+    return ""
 
 
 def _none() -> tuple[str, ...]:
@@ -41,7 +42,8 @@ class Site:
             `Kind name: fields`.
         kinds: what the cluster serves; empty when it does not answer.
         releases: records of the mesh, oldest first.
-        require_kubernetes: raises `UnsupportedError` for a Kubernetes this Istio does not run on.
+        require_kubernetes: raises `UnsupportedError` for a Kubernetes this Istio does not run on, and
+            gives a warning for one that it was not tested with.
     """
 
     cluster: Cluster
@@ -52,7 +54,7 @@ class Site:
     conflicts: Callable[[], tuple[str, ...]] = _none
     kinds: tuple[Kind, ...] = ()
     releases: tuple[Release, ...] = ()
-    require_kubernetes: Callable[[str], None] = _any
+    require_kubernetes: Callable[[str], str] = _any
 
     @property
     def ours(self) -> frozenset[tuple[str, str, str]]:

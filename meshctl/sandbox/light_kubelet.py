@@ -104,12 +104,19 @@ def follow(kubelet: Kubelet, selector: str) -> None:
     running: dict[str, Pod] = {}
     while True:
         try:
-            _follow_once(kubelet, f"/api/v1/pods?labelSelector={quote(selector)}", running)
+            follow_once(kubelet, f"/api/v1/pods?labelSelector={quote(selector)}", running)
         except MeshctlError:
             pause(_RETRY)
 
 
-def _follow_once(kubelet: Kubelet, path: str, running: dict[str, Pod]) -> None:
+def follow_once(kubelet: Kubelet, path: str, running: dict[str, Pod]) -> None:
+    """List the pods at `path`, then follow them until the watch ends.
+
+    Args:
+        kubelet: who runs them.
+        path: their collection, with a label selector.
+        running: pods that run, by UID; kept by the caller, changed here.
+    """
     listed = kubelet.around.api.get(path)
     pods = {pod["metadata"]["uid"]: pod for pod in listed["items"]}
     for uid in running.keys() - pods.keys():

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
-from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
 from meshctl.errors import ConfigError, InternalError, UnsupportedError, Where, listed, nearest
@@ -301,31 +300,3 @@ def detections() -> tuple[Detection, ...]:
             where = Where(told.file, told.lines["detect",], "detect")
             found.append(Detection.of(name, told.data["detect"], where))
     return tuple(found)
-
-
-def require_kubernetes(version: Version, server: str) -> None:
-    """Refuse a Kubernetes that this Istio was never tried on.
-
-    Args:
-        version: Istio's version.
-        server: the API server's version, `v1.34.4`.
-
-    Raises:
-        UnsupportedError: it is outside the range, which is named.
-    """
-    found = _number(server)
-    for bound in version.kubernetes.split(","):
-        bound = bound.strip()
-        fits = found >= _number(bound[2:]) if bound.startswith(">=") else found < _number(bound[1:])
-        if not fits:
-            raise UnsupportedError(
-                "kubernetes-unsupported",
-                f"Kubernetes {server} is outside the range of Istio {version.full}: {version.kubernetes}",
-                hint="choose another Istio with --istio-version, or upgrade the cluster first",
-            )
-
-
-def _number(version: str) -> tuple[int, int]:
-    """Major and minor of a version such as `v1.34.4-gke.1` or `1.31`."""
-    major, minor, *_ = version.strip().removeprefix("v").split(".")
-    return int(major), int("".join(takewhile(str.isdigit, minor)))

@@ -298,8 +298,9 @@ class _Removal:
         for ref, obj in sorted(self.seen.objects.items()):
             held = obj.at("metadata.finalizers", ())
             if is_istio(ref.group) and held:
-                self._explain(
-                    [ref], f"it goes when its finalizers are done: {listed(held)}; their controller must run"
+                self.warnings.append(
+                    f"{ref} goes only when its finalizers are done: {listed(held)}; "
+                    "their controller must run, or you take them away"
                 )
         yield from _deleting("Remove definitions", definitions)
 

@@ -5,62 +5,52 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from semver import Version as Number
+
 from meshctl.errors import UnsupportedError
 
 if TYPE_CHECKING:
     from meshctl.model.values import Version
 
 
-def oldest(version: Version) -> tuple[int, int]:
-    """The oldest Kubernetes minor that upstream tests with this Istio, such as `(1, 32)`."""
-    return _bound(version.kubernetes, ">=")
-
-
-def newest(version: Version) -> tuple[int, int]:
-    """The newest Kubernetes minor that upstream tests with this Istio."""
-    major, minor = _bound(version.kubernetes, "<")
-    return major, minor - 1
-
-
-def minor(server: str) -> tuple[int, int]:
-    """The minor of an API server's version, `(1, 34)` of `v1.34.4-gke.1`.
-
-    Raises:
-        UnsupportedError: it is no version.
-    """
-    found = re.match(r"v?(\d+)\.(\d+)", server)
-    if found is None:
-        raise UnsupportedError("kubernetes-version-unknown", f"the API server says its version is {server!r}")
-    return int(found[1]), int(found[2])
-
-
 def require(version: Version, server: str) -> str:
-    """A warning where `server` is newer than what was tested, else an empty string.
+    """A warning where a Kubernetes is newer than what upstream tests, else an empty string.
+
+    Args:
+        version: Istio's version, with the range that upstream tests, such as `>=1.32, <1.37`.
+        server: the API server's version, `v1.34.4-gke.1`.
 
     Raises:
-        UnsupportedError: it is too old.
+        UnsupportedError: it is too old, or no version.
     """
-    have = minor(server)
-    if have < oldest(version):
-        least = _words(oldest(version))
+    have = number(server)
+    oldest, beyond = _range(version.kubernetes)
+    if have < oldest:
+        least = f"{oldest.major}.{oldest.minor}"
         raise UnsupportedError(
             "kubernetes-too-old",
             f"this is Kubernetes {server}, and Istio {version.full} needs {least} or newer",
             hint=f"upgrade the cluster to {least}, or choose an older Istio with --istio-version",
         )
-    if have > newest(version):
-        return (
-            f"Kubernetes {server} is newer than {_words(newest(version))}, "
-            f"the newest that Istio {version.full} was tested with"
-        )
+    if have >= beyond:
+        newest = f"{beyond.major}.{beyond.minor - 1}"
+        tested = f"the newest that Istio {version.full} was tested with"
+        return f"Kubernetes {server} is newer than {newest}, {tested}"
     return ""
 
 
-def _words(number: tuple[int, int]) -> str:
-    return ".".join(map(str, number))
+def number(server: str) -> Number:
+    """The number of an API server's version; what vendors add after it orders nothing.
+
+    Raises:
+        UnsupportedError: it is no version.
+    """
+    found = re.match(r"v?(\d+\.\d+(\.\d+)?)", server)
+    if found is None:
+        raise UnsupportedError("kubernetes-version-unknown", f"the API server says its version is {server!r}")
+    return Number.parse(found[1], optional_minor_and_patch=True)
 
 
-def _bound(text: str, sign: str) -> tuple[int, int]:
-    found = re.search(rf"{sign}(\d+)\.(\d+)", text)
-    assert found is not None, f"no {sign} in {text!r}"  # the catalogue's own files, tested
-    return int(found[1]), int(found[2])
+def _range(text: str) -> tuple[Number, Number]:
+    oldest, beyond = (part.strip() for part in text.split(","))
+    return number(oldest.removeprefix(">=")), number(beyond.removeprefix("<"))

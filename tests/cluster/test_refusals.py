@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 import yaml
-from tests.cluster.command import Audit, Command
 
 from meshctl.adapters.kube import KubeCluster
 from meshctl.crds import crds
 from meshctl.model.objects import Object, Ref
+from tests.cluster.command import Audit, Command
 
 
 @pytest.fixture
@@ -76,6 +76,8 @@ def test_a_definition_of_another_owner_is_told_with_its_owner_and_kept(
         assert "somebody" in said.stderr
         assert "--take-over" in said.stderr
         assert audit.writes() == []
-        assert bare.run("check", "--pre", "--fail-on", "warning", check=3).stdout.count("sidecars.networking.istio.io")
+        assert bare.run("check", "--pre", "--fail-on", "warning", check=3).stdout.count(
+            "sidecars.networking.istio.io"
+        )
     finally:
         cluster.delete(path)

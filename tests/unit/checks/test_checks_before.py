@@ -95,12 +95,17 @@ def test_a_sound_cluster_passes() -> None:
 
 
 def test_a_kubernetes_out_of_range_is_told_with_the_range() -> None:
-    def refuse(version: str) -> None:
+    def refuse(version: str) -> str:
         raise UnsupportedError("kubernetes-unsupported", f"Kubernetes {version} is outside >=1.99")
 
     assert found(site(require_kubernetes=refuse)) == {
         "kubernetes-in-range": "cluster east: Kubernetes v1.34.4 is outside >=1.99"
     }
+
+
+def test_a_kubernetes_that_was_not_tested_is_a_warning() -> None:
+    told = found(site(require_kubernetes=lambda version: f"{version} is new"))
+    assert told == {"kubernetes-tested": "cluster east: v1.34.4 is new"}
 
 
 def test_missing_rights_are_told_as_the_rules_that_grant_them() -> None:

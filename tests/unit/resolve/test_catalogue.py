@@ -3,22 +3,10 @@ from __future__ import annotations
 import pytest
 import yaml
 
-from meshctl.errors import UnsupportedError
 from meshctl.registry import data
 from meshctl.stages import catalogue
 
 VERSION = catalogue.version(None)[0]
-
-
-@pytest.mark.parametrize("server", ["v1.32.0", "v1.34.4", "v1.33.1-gke.100", "1.36"])
-def test_a_kubernetes_within_the_range_is_accepted(server: str) -> None:
-    catalogue.require_kubernetes(VERSION, server)
-
-
-@pytest.mark.parametrize("server", ["v1.31.9", "v1.37.0", "v2.0.0"])
-def test_a_kubernetes_outside_the_range_is_refused_with_the_range(server: str) -> None:
-    with pytest.raises(UnsupportedError, match=r">=1\.32, <1\.37"):
-        catalogue.require_kubernetes(VERSION, server)
 
 
 def test_exactly_one_version_is_the_default() -> None:
