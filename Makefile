@@ -1,6 +1,7 @@
 # The words people try first. Each only calls meshctl or nox, so that there is no second truth.
 PYTHON_ENV := .venv
-NOX := $(PYTHON_ENV)/bin/nox --no-error-on-external-run -s
+export PATH := $(CURDIR)/$(PYTHON_ENV)/bin:$(PATH)
+NOX := nox --no-error-on-external-run -s
 
 .PHONY: demo test test-cluster parity lint bench chaos docs clean help
 

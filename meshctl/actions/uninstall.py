@@ -71,5 +71,5 @@ def uninstall(world: World, scope: Scope) -> Iterator[Leave]:
         steps = removal(seen, scope, present)
         going = [seen.objects[ref] for ref in doomed(steps) if ref.kind in WORKLOADS and ref in seen.objects]
         pods = door.list("v1", "Pod", labels=INJECTED)
-        before = seen.releases[0].inventory if seen.releases else ()
+        before = seen.releases[-1].inventory if seen.releases else ()
         yield Leave(name, steps, attached(pods, going), before, scope)

@@ -76,6 +76,9 @@ class Audit:
         ]
 
 
+ELECTED = "control-plane.alpha.kubernetes.io/leader"
+"""Annotation of istiod's election ConfigMaps: who leads, and since when."""
+
 VOLATILE = ("uid", "resourceVersion", "creationTimestamp", "generation", "managedFields", "selfLink")
 
 
@@ -97,6 +100,7 @@ def _still(obj: Object) -> Any:
     content = json.loads(json.dumps(obj.content))
     for key in VOLATILE:
         content["metadata"].pop(key, None)
+    content["metadata"].get("annotations", {}).pop(ELECTED, None)
     content.pop("status", None)
     if "aggregationRule" in content:
         content.pop("rules", None)  # gathered by a controller, in its own time
