@@ -104,8 +104,11 @@ class Cluster(Protocol):
         """Update with the resourceVersion in `obj`; a `ConflictError` when it has moved on."""
         ...
 
-    def delete(self, ref: Ref, *, foreground: bool = False) -> bool:
-        """Ask for removal; False when it was not there. Does not wait."""
+    def delete(self, ref: Ref, *, foreground: bool = False, grace: int | None = None) -> bool:
+        """Ask for removal; False when it was not there. Does not wait.
+
+        `grace` is how many seconds a pod may take to end; None leaves it its own.
+        """
         ...
 
     def watch(

@@ -269,7 +269,7 @@ class FakeCluster:
                 raise ConflictError("object-changed", f"the API server refused to replace {obj.ref}")
             return self._update(key, copy.deepcopy(dict(obj.content)), "meshctl")
 
-    def delete(self, ref: Ref, *, foreground: bool = False) -> bool:
+    def delete(self, ref: Ref, *, foreground: bool = False, grace: int | None = None) -> bool:
         with self._lock:
             self.writes.append(f"delete {ref}")
             self._trip("delete", ref)

@@ -7,16 +7,18 @@ from typing import TYPE_CHECKING
 
 from meshctl.stages.apply import apply
 from meshctl.stages.belongings import sight
+from meshctl.stages.draining import OWNED, drained
 from meshctl.stages.kinds import WORKLOADS
 from meshctl.stages.observe import inventory, look, observe
 from meshctl.stages.removal import doomed, removal
 from meshctl.stages.residue import INJECTED, attached, residue
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
+    from meshctl import ports
     from meshctl.model.event import Event
-    from meshctl.model.objects import Ref
+    from meshctl.model.objects import Object, Ref
     from meshctl.model.plan import Plan
     from meshctl.ports import World
     from meshctl.stages.removal import Scope
@@ -54,7 +56,7 @@ class Leave:
         return residue(self.before, inventory(door, kinds=kinds), sight(door, kinds), self.scope)
 
 
-def uninstall(world: World, scope: Scope) -> Iterator[Leave]:
+def uninstall(world: World, scope: Scope, *, drain: int = 2) -> Iterator[Leave]:
     """Plan the removal from each cluster. Only reads; it is done by `go`.
 
     It needs no files, and no record either: what a record does not list is found by labels and names.
@@ -62,6 +64,7 @@ def uninstall(world: World, scope: Scope) -> Iterator[Leave]:
     Args:
         world: doors to the clusters.
         scope: how much is to go.
+        drain: seconds that gateways and control planes may finish what is under way.
     """
     for name, door in world.clusters.items():
         seen = observe(door, world.releases[name], scope.mesh)
@@ -70,6 +73,16 @@ def uninstall(world: World, scope: Scope) -> Iterator[Leave]:
         seen = replace(seen, objects={**sight(door, seen.kinds), **look(door, listed)})
         steps = removal(seen, scope, present)
         going = [seen.objects[ref] for ref in doomed(steps) if ref.kind in WORKLOADS and ref in seen.objects]
+        steps = drained(steps, going, _owned(door, going), drain)
         pods = door.list("v1", "Pod", labels=INJECTED)
         before = seen.releases[-1].inventory if seen.releases else ()
         yield Leave(name, steps, attached(pods, going), before, scope)
+
+
+def _owned(door: ports.Cluster, workloads: Sequence[Object]) -> tuple[Object, ...]:
+    """ReplicaSets and pods of the namespaces of some workloads."""
+    namespaces = sorted({each.ref.namespace for each in workloads})
+    asked = [(*kind, namespace) for kind in OWNED for namespace in namespaces]
+    return tuple(
+        obj for version, kind, namespace in asked for obj in door.list(version, kind, namespace=namespace)
+    )

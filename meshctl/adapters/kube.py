@@ -149,12 +149,14 @@ class KubeCluster:
         query = [("fieldManager", MANAGER)]
         return Object(self._ask("PUT", path, f"replace {obj.ref}", query=query, body=obj.content))
 
-    def delete(self, ref: Ref, *, foreground: bool = False) -> bool:
+    def delete(self, ref: Ref, *, foreground: bool = False, grace: int | None = None) -> bool:
         """Ask for removal."""
         kind = self._catalogue.find(ref.api_version, ref.kind)
         if kind is None:
             return False
-        options = {"propagationPolicy": "Foreground" if foreground else "Background"}
+        options: dict[str, Any] = {"propagationPolicy": "Foreground" if foreground else "Background"}
+        if grace is not None:
+            options["gracePeriodSeconds"] = grace
         path = path_of(kind, ref.namespace, ref.name)
         reply = self._http.call("DELETE", path, body=options)
         if reply.code == 404:

@@ -140,11 +140,19 @@ def _unchanged(wave: Wave) -> str:
     help="Where your Istio resources are saved before their definitions go.",
 )
 @click.option("--mesh", default="mesh", show_default=True, metavar="NAME", help="Name of the mesh.")
+@click.option(
+    "--drain",
+    default="2s",
+    show_default=True,
+    metavar="DURATION",
+    callback=lambda _context, _option, value: seconds(value),
+    help="How long gateways may finish what is under way.",
+)
 @click.option("--dry-run", is_flag=True, help="Only show what would go.")
 @TIMEOUT
 @command(cluster=True, yes=True, works=True)
 def uninstall(
-    app: App, purge: bool, keep_ca: bool, save_to: str, mesh: str, dry_run: bool, timeout: float
+    app: App, purge: bool, keep_ca: bool, save_to: str, mesh: str, drain: float, dry_run: bool, timeout: float
 ) -> None:
     """Remove the mesh, wait until it is really gone, and compare with what was there before.
 
@@ -162,7 +170,7 @@ def uninstall(
 
     world = app.target.world()
     scope = Scope(mesh, app.target.istio_namespace, purge, keep_ca, file=save_to, seconds=timeout)
-    for leave in actions_uninstall(world, scope):
+    for leave in actions_uninstall(world, scope, drain=max(1, round(drain))):
         if leave.plan.is_empty and not dry_run:
             left = leave.left(world)
             app.report.result(

@@ -50,11 +50,15 @@ class Apply:
 
 @dataclass(frozen=True, slots=True)
 class Delete:
-    """Remove `ref`; `why` is read beside it. Something already gone is no error."""
+    """Remove `ref`; `why` is read beside it. Something already gone is no error.
+
+    `grace` is how many seconds a pod may take to end; None leaves it the time it says itself.
+    """
 
     part: str
     ref: Ref
     why: str = ""
+    grace: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

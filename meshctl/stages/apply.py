@@ -184,7 +184,7 @@ class _Run:
                 tell(self._apply(step, tell, stop))
             case Delete():
                 foreground = step.ref.kind in _FOREGROUND
-                there = self.cluster.delete(step.ref, foreground=foreground)
+                there = self.cluster.delete(step.ref, foreground=foreground, grace=step.grace)
                 tell(Changed(group, subject, "removed") if there else Unchanged(group, subject))
             case Unlabel():
                 patch = {"metadata": {"labels": dict(step.labels)}}

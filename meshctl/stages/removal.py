@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from itertools import chain, groupby
+from itertools import chain
 from typing import TYPE_CHECKING, TypeAlias
 
 from meshctl.errors import listed
@@ -26,7 +26,7 @@ from meshctl.stages.belongings import (
     links_clusters,
     made_soon,
 )
-from meshctl.stages.kinds import DEFINITION, WEBHOOKS, WORKLOADS, by_rank, same
+from meshctl.stages.kinds import DEFINITION, WEBHOOKS, WORKLOADS, same
 from meshctl.stages.plan import current
 
 if TYPE_CHECKING:
@@ -90,9 +90,9 @@ def removal(seen: Observation, scope: Scope, present: Sequence[Ref]) -> Plan:
         present: names of all objects of the cluster, as `observe.inventory` gives them.
 
     Returns:
-        Phases: record the intent; save resources whose definitions go; webhooks; then component by
-        component from the outermost inwards; definitions; the namespace; wait until all that is gone;
-        what istiod's controllers made elsewhere; labels of namespaces put back; forget the records.
+        Phases: record the intent; save resources whose definitions go; webhooks; workloads; the
+        namespace, definitions and all the rest; wait until that is gone; what istiod's controllers
+        made elsewhere; labels of namespaces put back; forget the records.
         Objects that stood before the first install stay, and so does a namespace that holds what
         others made: `warnings` says so. A plan with nothing to do is empty.
     """
@@ -140,13 +140,10 @@ class _Removal:
         home = {each.ref.name for each in namespace}
         # Keys are named even where they go with their namespace: whoever reads the plan must see it.
         rest = [each for each in made if each.ref.namespace not in home or each.ref.kind == "Secret"]
+        self._tell_finalizers(definitions)
         body = [
             *self._saving(definitions),
-            *self._removing_components(components),
-            *self._removing_definitions(definitions),
-            *_deleting(
-                "Remove the namespace", [each for each in namespace if not self._is_leaving(each.ref)]
-            ),
+            *self._removing(components, definitions, namespace),
             *self._waiting(components, definitions, namespace),
             *_deleting("Remove what istiod made", rest),
             *self._labels(),
@@ -265,12 +262,24 @@ class _Removal:
         if users:
             yield Phase("Save your Istio resources", (Save("base", tuple(users), self.scope.file),))
 
-    def _removing_components(self, components: Sequence[_Doomed]) -> Iterator[Phase]:
-        admission = tuple(each for each in components if each.ref.kind in _ADMISSION)
+    def _removing(
+        self,
+        components: Sequence[_Doomed],
+        definitions: Sequence[_Doomed],
+        namespace: Sequence[_Doomed],
+    ) -> Iterator[Phase]:
+        """Webhooks, then workloads, from gateways inwards, then all the rest at once.
+
+        The namespace is asked first of the rest, as its controller lets five seconds pass before it
+        begins; roles, configuration and definitions need no pods to have ended either.
+        """
+        admission = [each for each in components if each.ref.kind in _ADMISSION]
         yield from _deleting("Remove webhooks and admission policies", admission)
-        rest = sorted(set(components) - set(admission), key=_outermost_first)
-        for _, group in groupby(rest, key=_layer):
-            yield from _by_kind(tuple(group))
+        workloads = [each for each in components if each.ref.kind in WORKLOADS]
+        yield from _deleting("Remove workloads", sorted(workloads, key=_outermost_first))
+        asked = [each for each in namespace if not self._is_leaving(each.ref)]
+        others = sorted(set(components) - set(admission) - set(workloads), key=_outermost_first)
+        yield from _deleting("Remove all the rest", [*asked, *others, *definitions])
 
     def _waiting(self, components: Sequence[_Doomed], *others: Sequence[_Doomed]) -> Iterator[Phase]:
         """One wait for all that does not go at once.
@@ -291,8 +300,8 @@ class _Removal:
         live = self.seen.objects.get(ref)
         return live is not None and bool(live.at("metadata.finalizers"))
 
-    def _removing_definitions(self, definitions: Sequence[_Doomed]) -> Iterator[Phase]:
-        """Definitions take the resources of their kinds with them."""
+    def _tell_finalizers(self, definitions: Sequence[_Doomed]) -> None:
+        """Definitions take the resources of their kinds with them, and wait for their finalizers."""
         if not definitions:
             return
         for ref, obj in sorted(self.seen.objects.items()):
@@ -302,7 +311,6 @@ class _Removal:
                     f"{ref} goes only when its finalizers are done: {listed(held)}; "
                     "their controller must run, or you take them away"
                 )
-        yield from _deleting("Remove definitions", definitions)
 
     def _labels(self) -> Iterator[Phase]:
         """Put back labels that we set on namespaces; those that others set are told."""
@@ -397,13 +405,6 @@ def _layer(each: _Doomed) -> int:
 
 def _outermost_first(each: _Doomed) -> tuple[int, Ref]:
     return -_layer(each), each.ref
-
-
-def _by_kind(group: Sequence[_Doomed]) -> Iterator[Phase]:
-    names = listed(sorted({each.component for each in group}))
-    by_ref = {each.ref: each for each in group}
-    for what, refs in by_rank(by_ref, reverse=True):
-        yield from _deleting(f"Remove {what} of {names}", [by_ref[ref] for ref in refs])
 
 
 def _deleting(title: str, group: Sequence[_Doomed]) -> Iterator[Phase]:
