@@ -212,12 +212,12 @@ def test_a_removal_cut_short_anywhere_ends_the_same_when_it_is_run_again(world: 
     deletes = world.cluster.delete
     left = cut
 
-    def dying(each: Ref, *, foreground: bool = False) -> bool:
+    def dying(each: Ref, *, foreground: bool = False, grace: int | None = None) -> bool:
         nonlocal left
         if left == 0:
             raise FailedError("killed", "the process was killed")
         left -= 1
-        return deletes(each, foreground=foreground)
+        return deletes(each, foreground=foreground, grace=grace)
 
     world.cluster.delete = dying  # type: ignore[method-assign]
     with pytest.raises(MeshctlError):
