@@ -10,9 +10,9 @@ from meshctl.cli.lazy import LazyGroup
 
 COMMANDS = {
     "Life cycle": {
-        "install": ("meshctl.cli.mesh:install", "Install the mesh, or bring it in line."),
-        "plan": ("meshctl.cli.mesh:plan", "Show what install would change; send nothing."),
-        "uninstall": ("meshctl.cli.mesh:uninstall", "Remove the mesh, and prove that nothing is left."),
+        "install": ("meshctl.cli.install:install", "Install the mesh, or bring it in line."),
+        "plan": ("meshctl.cli.install:plan", "Show what install would change; send nothing."),
+        "uninstall": ("meshctl.cli.uninstall:uninstall", "Remove the mesh, and prove that nothing is left."),
         "status": ("meshctl.cli.status:status", "What is installed, ready and about to expire."),
         "history": ("meshctl.cli.status:history", "Every generation that was installed here."),
         "check": ("meshctl.cli.check:check", "Named checks of the cluster and the mesh."),

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from meshctl.cli.app import App, command
-from meshctl.cli.inputs import inputs_options, loaded, placed
-from meshctl.cli.mesh import seconds
+from meshctl.cli.inputs import DURATION, inputs_options, loaded, placed
 from meshctl.cli.status import FINDINGS
 from meshctl.cli.tables import findings_text
 from meshctl.model.finding import Level
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
     "--wait",
     default="0s",
     metavar="DURATION",
-    callback=lambda _context, _option, value: seconds(value),
+    type=DURATION,
     help="Ask again for what may still settle: 30s, 2m.",
 )
 @click.option(

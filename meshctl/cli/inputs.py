@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,33 @@ if TYPE_CHECKING:
     from meshctl.cli.app import App
     from meshctl.ports import World
     from meshctl.stages.load import Loaded
+
+
+class Duration(click.ParamType):  # type: ignore[type-arg]  # no parameter before click 8.4
+    """`90s`, `5m`, `1h30m`, or a bare number of seconds; gives seconds."""
+
+    name = "duration"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Seconds, or a usage error."""
+        units = {"h": 3600.0, "m": 60.0, "s": 1.0, "": 1.0}
+        parts = re.findall(r"(\d+(?:\.\d+)?)(h|m|s|$)", str(value))
+        if not parts or "".join(number + unit for number, unit in parts) != str(value):
+            self.fail(f"{value!r} is no duration; write 90s, 5m or 1h", param, ctx)
+        return sum(float(number) * units[unit] for number, unit in parts)
+
+
+DURATION = Duration()
+TIMEOUT = click.option(
+    "--timeout",
+    "--readiness-timeout",
+    "timeout",
+    type=DURATION,
+    default="5m",
+    show_default=True,
+    metavar="DURATION",
+    help="Budget of each wait: 90s, 5m, 1h.",
+)
 
 _OPTIONS = (
     click.option(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any, assert_never
 
-from meshctl.model.plan import Apply, Await, Condition, Delete, Record, Save, Unlabel
+from meshctl.model.plan import Apply, Await, Condition, Delete, Record, Save, Strip, Unlabel
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,7 +32,7 @@ def plan_text(plan: Plan) -> str:
 def counted(plan: Plan) -> str:
     """`39 to create, 2 to change, 1 to remove`, what does not happen left out."""
     counts = Counter(word for step in plan.steps if (word := _word(step)))
-    order = ("create", "change", "remove", "relabel", "save")
+    order = ("create", "change", "remove", "relabel", "strip", "save")
     return (
         ", ".join(f"{counts[word]} to {word}" for word in order if counts[word]) or "only records to settle"
     )
@@ -65,6 +65,8 @@ def _word(step: Step) -> str:
             return "remove"
         case Unlabel():
             return "relabel"
+        case Strip():
+            return "strip"
         case Save():
             return "save"
         case Await() | Record():
@@ -85,6 +87,8 @@ def _lines(step: Step) -> list[str]:
             return [f"- {step.ref}{f'  ({step.why})' if step.why else ''}"]
         case Unlabel():
             return [f"~ {step.ref}: labels {', '.join(name for name, _ in step.labels)} put back"]
+        case Strip():
+            return [f"~ {step.ref}: finalizers {', '.join(step.finalizers)} taken away"]
         case Save():
             return [f"> {len(step.refs)} objects saved to {step.file}"]
         case Await() | Record():
@@ -124,6 +128,8 @@ def _data(step: Step) -> dict[str, Any]:
                 "labels": dict(step.labels),
                 "why": step.why,
             }
+        case Strip():
+            return {"do": "strip", "part": step.part, **_named(step), "finalizers": list(step.finalizers)}
         case Save():
             return {
                 "do": "save",
@@ -145,7 +151,7 @@ def _data(step: Step) -> dict[str, Any]:
     assert_never(step)
 
 
-def _named(step: Apply | Delete | Unlabel | Await) -> dict[str, str]:
+def _named(step: Apply | Delete | Unlabel | Strip | Await) -> dict[str, str]:
     ref = step.ref
     return {"apiVersion": ref.api_version, "kind": ref.kind, "namespace": ref.namespace, "name": ref.name}
 

@@ -128,14 +128,16 @@ class Json(Text):
 
     is_json = True
     form = "json"
+    is_streaming = False
 
     def event(self, event: Event) -> None:
         """One JSON object, to stdout."""
+        self.is_streaming = True
         click.echo(json.dumps(event_data(event)))
 
     def result(self, data: Any, text: str) -> None:
-        """The data as one document."""
-        click.echo(json.dumps(data, indent=2))
+        """The data as one document; on one line where events went before, so that each line is one."""
+        click.echo(json.dumps(data, indent=None if self.is_streaming else 2))
 
     def note(self, text: str) -> None:
         """A program has no use for it."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from meshctl.cli.app import App, command
-from meshctl.cli.mesh import seconds
+from meshctl.cli.inputs import DURATION
 
 FINDINGS = 3
 """Exit code when something was found that should not be."""
@@ -60,7 +60,7 @@ def history(app: App, mesh: str) -> None:
     default="10s",
     show_default=True,
     metavar="DURATION",
-    callback=lambda _c, _o, value: seconds(value),
+    type=DURATION,
     help="How long each istiod may take.",
 )
 @command(cluster=True)

@@ -23,7 +23,7 @@ class Level(StrEnum):
 class Rule:
     """A state that should hold, said in the affirmative, and what to do when it does not.
 
-    `code` is kebab-case, unique over analyzers, checks and errors, and never reused.
+    `code` is kebab-case, unique over checks, soundness and errors, and never reused.
     """
 
     code: str

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_STEP = re.compile(r"\[(\d+)\]|((?:\\.|[^.\[\]])+)")
+STEP = re.compile(r"\[(\d+)\]|((?:\\.|[^.\[\]])+)")
+"""One step of a dotted path: an index in its first group, or a key, still escaped, in its second."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -54,17 +55,27 @@ class Object:
     @property
     def labels(self) -> Mapping[str, str]:
         """Labels, possibly none."""
-        return self.at("metadata.labels", {})  # type: ignore[no-any-return]
+        return self.at("metadata.labels", {})  # type: ignore[no-any-return]  # JSON
 
     @property
     def annotations(self) -> Mapping[str, str]:
         """Annotations, possibly none."""
-        return self.at("metadata.annotations", {})  # type: ignore[no-any-return]
+        return self.at("metadata.annotations", {})  # type: ignore[no-any-return]  # JSON
 
     @property
     def uid(self) -> str:
         """UID given by the API server; empty for an object that was never sent."""
-        return self.at("metadata.uid", "")  # type: ignore[no-any-return]
+        return self.at("metadata.uid", "")  # type: ignore[no-any-return]  # JSON
+
+    @property
+    def is_leaving(self) -> bool:
+        """Whether its deletion was asked for."""
+        return bool(self.at("metadata.deletionTimestamp"))
+
+    def __repr__(self) -> str:
+        """Its name only: the content of a Secret must not end up in a log by way of a `repr`."""
+        meta = self.content.get("metadata") or {}
+        return f"Object({self.content.get('kind', '')} {meta.get('namespace', '')}/{meta.get('name', '')})"
 
     def at(self, path: str, default: Any = None) -> Any:
         r"""The value at a dotted path such as `spec.ports[0].name`; `\.` escapes a dot in a key.
@@ -72,7 +83,7 @@ class Object:
         A missing step and an explicit null both give `default`.
         """
         here: Any = self.content
-        for index, key in _STEP.findall(path):
+        for index, key in STEP.findall(path):
             if index and isinstance(here, list) and int(index) < len(here):
                 here = here[int(index)]
             elif key and isinstance(here, dict):

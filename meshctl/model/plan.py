@@ -72,6 +72,15 @@ class Unlabel:
 
 
 @dataclass(frozen=True, slots=True)
+class Strip:
+    """Take the finalizers of `ref` away, so that it can go though nobody does what they stand for."""
+
+    part: str
+    ref: Ref
+    finalizers: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Save:
     """Write all objects named by `refs` to a file of the user's before they go."""
 
@@ -98,7 +107,7 @@ class Record:
     forget: bool = False
 
 
-Step: TypeAlias = Apply | Delete | Unlabel | Save | Await | Record
+Step: TypeAlias = Apply | Delete | Unlabel | Strip | Save | Await | Record
 
 
 @dataclass(frozen=True)

@@ -37,8 +37,9 @@ class Release:
         profile: profile it was made from.
         namespace: the mesh's namespace, `istio-system`.
         created: when the record was first written, RFC 3339, UTC.
-        manifest: what was sent; holds no secrets.
-        values: the user's own settings in plain form; holds no secrets.
+        manifest: what was sent; no component has a Secret in it.
+        values: the user's own settings in plain form; some may be tokens (a tracer's), which is why a
+            record is kept as a Secret and never shown whole.
         inventory: names of all objects seen before the first generation, so that uninstall can tell
             what was there before; carried on from generation to generation.
         labelled: namespaces that meshctl labelled, with the labels as they were before.

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
 from functools import cached_property, reduce
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from meshctl.model.mesh import Cluster, Layer, Mesh, Overlay, Path
+from meshctl.model.objects import STEP
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
 Tree: TypeAlias = dict[str, Any]
 
-_STEP = re.compile(r"\[(\d+)\]|((?:\\.|[^.\[\]])+)")
 _MISSING = object()
 SPEC_KEYS = frozenset(
     {
@@ -116,7 +115,7 @@ class Values:
 def steps(path: str) -> Path:
     r"""Steps of a dotted path, beginning with `values` where no part of a spec is named."""
     found: list[str | int] = [
-        int(index) if index else key.replace("\\.", ".") for index, key in _STEP.findall(path)
+        int(index) if index else key.replace("\\.", ".") for index, key in STEP.findall(path)
     ]
     if found[:1] == ["spec"]:
         found = found[1:]
@@ -165,4 +164,4 @@ def put(path: Path, value: Any) -> Tree:
     """A tree that holds one value at a path of keys."""
     for step in reversed(path):
         value = {step: value}
-    return value  # type: ignore[no-any-return]
+    return value  # type: ignore[no-any-return]  # a map once there is a step

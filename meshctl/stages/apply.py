@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, assert_never
 
 from meshctl.errors import ConflictError, FailedError, MeshctlError, StoppedError, UnreachableError
 from meshctl.model.event import Changed, Done, Failed, Skipped, Started, Unchanged, Waiting
-from meshctl.model.plan import Apply, Await, Condition, Delete, Record, Save, Unlabel
+from meshctl.model.plan import Apply, Await, Condition, Delete, Record, Save, Strip, Unlabel
 from meshctl.model.release import Status
 from meshctl.stages.awaiting import Interrupted, wait
 from meshctl.stages.saving import dump
@@ -190,6 +190,9 @@ class _Run:
                 patch = {"metadata": {"labels": dict(step.labels)}}
                 there = self.cluster.patch(step.ref, patch) is not None
                 tell(Changed(group, subject, "labels put back") if there else Unchanged(group, subject))
+            case Strip():
+                there = self.cluster.patch(step.ref, {"metadata": {"finalizers": None}}) is not None
+                tell(Changed(group, subject, "finalizers stripped") if there else Unchanged(group, subject))
             case Save():
                 tell(self._save(step))
             case Await():
@@ -248,7 +251,7 @@ def _group(step: Step) -> str:
 
 def _subject(step: Step) -> str:
     match step:
-        case Apply() | Delete() | Unlabel() | Await():
+        case Apply() | Delete() | Unlabel() | Strip() | Await():
             return str(step.ref)
         case Save():
             return step.file

@@ -98,7 +98,7 @@ def _is_met(step: Await, obj: Object | None) -> bool:
         case Condition.GONE:
             return obj is None
         case Condition.READY | Condition.ESTABLISHED:
-            return obj is not None and not obj.at("metadata.deletionTimestamp") and not unready(obj)
+            return obj is not None and not obj.is_leaving and not unready(obj)
         case _:
             assert_never(step.condition)
 

@@ -12,8 +12,12 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import TYPE_CHECKING
 
+from meshctl.model.labels import COMPONENT, OPERATOR, REVISION, TAG
+from meshctl.model.labels import GENERATED as GENERATED
+from meshctl.model.labels import MESH as MESH
 from meshctl.model.objects import Ref
 from meshctl.stages.kinds import DEFINITION, WEBHOOKS
+from meshctl.stages.observe import THREADS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -21,16 +25,11 @@ if TYPE_CHECKING:
     from meshctl.model.objects import Kind, Object
     from meshctl.ports import Cluster
 
-MESH = "meshctl.dev/mesh"
-COMPONENT = "meshctl.dev/component"
-GENERATED = "gateway.istio.io/managed"
-TAG = "istio.io/tag"
-INJECTION = frozenset({"istio-injection", "istio.io/rev", "istio.io/dataplane-mode", "istio.io/use-waypoint"})
+INJECTION = frozenset({"istio-injection", REVISION, "istio.io/dataplane-mode", "istio.io/use-waypoint"})
 """Labels of a namespace that bring its pods into a mesh."""
 
-_OPERATOR = "operator.istio.io/component"
 _PART_OF = "app.kubernetes.io/part-of"
-_SELECTORS = (MESH, _OPERATOR, f"{_PART_OF}=istio", GENERATED)
+_SELECTORS = (MESH, OPERATOR, f"{_PART_OF}=istio", GENERATED)
 
 _LABELLED = frozenset(
     {
@@ -131,7 +130,7 @@ def sight(cluster: Cluster, kinds: Sequence[Kind]) -> Mapping[Ref, Object]:
         kind, labels = question
         return cluster.list(kind.api_version, kind.kind, labels=labels)
 
-    with ThreadPoolExecutor(12) as pool:
+    with ThreadPoolExecutor(THREADS) as pool:
         return {obj.ref: obj for obj in chain.from_iterable(pool.map(one, asked))}
 
 
@@ -152,8 +151,8 @@ def belonging(obj: Object, namespace: str) -> Belonging | None:
         return Belonging("istiod", "istiod made it") if made else None
     if MESH in obj.labels:
         return Belonging(obj.labels.get(COMPONENT, "base"), "labelled as part of the mesh")
-    if _OPERATOR in obj.labels:
-        component = _BY_OPERATOR.get(obj.labels[_OPERATOR], "base")
+    if OPERATOR in obj.labels:
+        component = _BY_OPERATOR.get(obj.labels[OPERATOR], "base")
         return Belonging(component, "labelled as installed by istioctl")
     if obj.labels.get(_PART_OF) == "istio":
         return Belonging(_guessed(obj), "labelled as part of Istio")
@@ -230,7 +229,7 @@ def is_istiod(obj: Object) -> bool:
 
 def _of_webhook(obj: Object, namespace: str) -> Belonging | None:
     """Tags carry no installer's labels, and a remote cluster's webhook calls an address, no service."""
-    if not _WEBHOOK_NAMES.fullmatch(obj.ref.name) and not obj.labels.keys() & {MESH, _OPERATOR, TAG}:
+    if not _WEBHOOK_NAMES.fullmatch(obj.ref.name) and not obj.labels.keys() & {MESH, OPERATOR, TAG}:
         return None
     called = {
         webhook.get("clientConfig", {}).get("service", {}).get("namespace", namespace)

@@ -7,13 +7,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from meshctl.ports import MANAGER
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from meshctl.model.objects import Object
-
-MANAGER = "meshctl"
-"""Our field manager. Only its server-side applies are ours: its patches are entries of their own."""
 
 Fields: TypeAlias = "Mapping[str, Any]"
 """A node of `fieldsV1`: steps `f:<name>`, `k:<json keys>`, `v:<json value>` to further nodes.
@@ -46,6 +45,7 @@ class Claims:
             fields = entry.get("fieldsV1") or {}
             if not fields:  # the server lists managers that have lost all; `{}` would mean they hold all
                 continue
+            # Only server-side applies are ours: our patches are entries of their own.
             if entry.get("manager") == MANAGER and entry.get("operation") == "Apply":
                 ours = fields
             else:

@@ -8,6 +8,7 @@ from functools import reduce
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 
+from meshctl.model.labels import OPERATOR, REVISION
 from meshctl.model.mesh import Layer
 from meshctl.model.values import Tree, merge, merged, put
 from meshctl.stages import emit
@@ -188,9 +189,9 @@ class Labels:
             "release": RELEASE,
         }
         if owned:
-            labels["istio.io/rev"] = self.rev
+            labels[REVISION] = self.rev
             labels["install.operator.istio.io/owning-resource"] = self.owner
-            labels["operator.istio.io/component"] = self.variant.label
+            labels[OPERATOR] = self.variant.label
         labels = reduce(overlaid, extra, labels)
         return {key: labels[key] for key in sorted(labels) if labels[key] is not None}
 

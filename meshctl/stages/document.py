@@ -13,7 +13,8 @@ from meshctl.model.mesh import dotted
 if TYPE_CHECKING:
     from meshctl.model.mesh import Path
 
-_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+"""libyaml's loader where PyYAML was built with it: many times as quick."""
 _PLAIN = "tag:yaml.org,2002:"
 
 
@@ -50,7 +51,7 @@ def document(text: str, file: str) -> Document:
 
 def _compose(text: str, file: str) -> list[yaml.Node]:
     try:
-        return list(yaml.compose_all(text, Loader=_LOADER))
+        return list(yaml.compose_all(text, Loader=LOADER))
     except yaml.MarkedYAMLError as fault:
         mark = fault.problem_mark or fault.context_mark
         what = " ".join(part for part in (fault.context, fault.problem) if part)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from meshctl.model.labels import INJECTED, REVISION
 from meshctl.model.values import merge
 from meshctl.stages.meshconfig import TRUST_DOMAIN
 
@@ -51,13 +52,13 @@ def _pod_labels(gateway: Tree, name: str, revision: str, namespace: str) -> dict
     labels = gateway["labels"]
     version = labels.get("app.kubernetes.io/version") or labels.get("version") or revision or "latest"
     found: dict[str, str | None] = {
-        "service.istio.io/canonical-name": name,
+        INJECTED: name,
         "service.istio.io/canonical-revision": version,
     }
     if namespace == "istio-system":  # labels of installations from before Helm 3, still selected by some
         found |= {"heritage": "Tiller", "release": "istio", "chart": "gateways"}
     if gateway["injectionTemplate"]:
-        return {**found, "sidecar.istio.io/inject": "true", "istio.io/rev": revision or None}
+        return {**found, "sidecar.istio.io/inject": "true", REVISION: revision or None}
     return {**found, "sidecar.istio.io/inject": "false", "istio.io/dataplane-mode": "none"}
 
 

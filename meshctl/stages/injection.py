@@ -62,8 +62,7 @@ def _environment() -> Environment:
 
     from meshctl.stages.compiled import Compiled
 
-    # The output is a Go template of YAML for istiod to read, never HTML, so nothing is escaped.
-    environment = Environment(  # noqa: S701
+    environment = Environment(  # noqa: S701 - a Go template of YAML for istiod, never HTML
         loader=FileSystemLoader(data("templates") / "sidecar"),
         undefined=StrictUndefined,
         block_start_string="<%",

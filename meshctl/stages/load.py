@@ -50,7 +50,7 @@ def load(inputs: Inputs, *, stdin: str = "") -> Loaded:
     """
     problems: list[ConfigError] = []
     files = [each for name in inputs.files if (each := _gather(problems, lambda: _file(name, stdin)))]  # noqa: B023 - called at once
-    wishes = [each for said in inputs.sets if (each := _gather(problems, lambda: setpath.setting(said)))]  # noqa: B023
+    wishes = [each for said in inputs.sets if (each := _gather(problems, lambda: setpath.setting(said)))]  # noqa: B023 - as above
     flags = _flags(inputs)
     name, where = _profile(inputs, files, wishes)
     chain = _gather(problems, lambda: catalogue.profile(name, where)) or catalogue.profile("default")
@@ -60,7 +60,7 @@ def load(inputs: Inputs, *, stdin: str = "") -> Loaded:
     users = list(files)
     below = merged(lower)
     for wish in wishes:
-        laid = _gather(problems, lambda: setpath.overlay(wish, merged(users), below, schema()))  # noqa: B023
+        laid = _gather(problems, lambda: setpath.overlay(wish, merged(users), below, schema()))  # noqa: B023 - as above
         if laid:
             users.append(laid)
     users += flags

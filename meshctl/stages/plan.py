@@ -175,7 +175,7 @@ def _applying(
 def _apply(
     part: Part, obj: Object, live: Object | None, former: Sequence[Object], *, take_over: bool
 ) -> Apply | None:
-    if live is None or _is_leaving(live):
+    if live is None or live.is_leaving:
         return Apply(part.name, obj, take_over=take_over)
     found = changes(obj, live, part.yields, former)
     if not found:
@@ -189,14 +189,10 @@ def _leaving(desired: Manifest, seen: Observation, seconds: float) -> Iterator[P
     for part in desired.parts:
         for ref in sorted(obj.ref for obj in part.objects):
             live = seen.objects.get(ref)
-            if live is not None and _is_leaving(live):
+            if live is not None and live.is_leaving:
                 waits.append(Await(part.name, ref, Condition.GONE, seconds))
     if waits:
         yield Phase("Wait until what is being removed is gone", tuple(waits))
-
-
-def _is_leaving(live: Object) -> bool:
-    return bool(live.at("metadata.deletionTimestamp"))
 
 
 def _with_waits(parts: Sequence[Part], phases: Sequence[Phase], seconds: float) -> Iterator[Phase]:

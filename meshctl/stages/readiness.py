@@ -84,7 +84,7 @@ def current(workload: Object, pods: Collection[Object], sets: Collection[Object]
         pods: pods of the namespace.
         sets: ReplicaSets of the namespace; only read for a Deployment.
     """
-    mine = [pod for pod in pods if selects(workload, pod) and not pod.at("metadata.deletionTimestamp")]
+    mine = [pod for pod in pods if selects(workload, pod) and not pod.is_leaving]
     if workload.ref.kind == "Deployment":
         newest = newest_set(workload, sets)
         if newest is not None:
@@ -130,7 +130,7 @@ def troubles(
 
 def held_by(obj: Object) -> str:
     """What keeps a deleted object from going, in a few words; empty while it was not deleted."""
-    if not obj.at("metadata.deletionTimestamp"):
+    if not obj.is_leaving:
         return "" if obj.ref.kind != "Namespace" else "deletion was not asked for yet"
     told = [
         condition.get("message", "")

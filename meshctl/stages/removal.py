@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from meshctl.errors import listed
 from meshctl.model.objects import Ref
-from meshctl.model.plan import Await, Condition, Delete, Phase, Plan, Record, Save, Unlabel
+from meshctl.model.plan import Await, Condition, Delete, Phase, Plan, Record, Save, Strip, Unlabel
 from meshctl.model.release import Status
 from meshctl.stages.belongings import (
     CA_SECRET,
@@ -57,6 +57,7 @@ class Scope:
             what other installers left.
         keep_ca: leave the certificate authority's key, so that a new install signs with it again.
         revision: only this control plane; None is all of them. Empty is the unnamed one.
+        strip: take finalizers of resources away whose definitions go, so that they cannot hold them.
         file: where the user's resources are saved before their definitions go.
         seconds: budget of each wait.
     """
@@ -66,6 +67,7 @@ class Scope:
     purge: bool = False
     keep_ca: bool = False
     revision: str | None = None
+    strip: bool = False
     file: str = "istio-resources.yaml"
     seconds: float = 300.0
 
@@ -140,9 +142,9 @@ class _Removal:
         home = {each.ref.name for each in namespace}
         # Keys are named even where they go with their namespace: whoever reads the plan must see it.
         rest = [each for each in made if each.ref.namespace not in home or each.ref.kind == "Secret"]
-        self._tell_finalizers(definitions)
         body = [
             *self._saving(definitions),
+            *self._stripping(definitions),
             *self._removing(components, definitions, namespace),
             *self._waiting(components, definitions, namespace),
             *_deleting("Remove what istiod made", rest),
@@ -300,17 +302,21 @@ class _Removal:
         live = self.seen.objects.get(ref)
         return live is not None and bool(live.at("metadata.finalizers"))
 
-    def _tell_finalizers(self, definitions: Sequence[_Doomed]) -> None:
+    def _stripping(self, definitions: Sequence[_Doomed]) -> Iterator[Phase]:
         """Definitions take the resources of their kinds with them, and wait for their finalizers."""
-        if not definitions:
+        held = [
+            Strip("base", ref, tuple(obj.at("metadata.finalizers")))
+            for ref, obj in sorted(self.seen.objects.items())
+            if definitions and is_istio(ref.group) and obj.at("metadata.finalizers")
+        ]
+        if held and self.scope.strip:
+            yield Phase("Strip finalizers", tuple(held))
             return
-        for ref, obj in sorted(self.seen.objects.items()):
-            held = obj.at("metadata.finalizers", ())
-            if is_istio(ref.group) and held:
-                self.warnings.append(
-                    f"{ref} goes only when its finalizers are done: {listed(held)}; "
-                    "their controller must run, or you take them away"
-                )
+        for each in held:
+            self.warnings.append(
+                f"{each.ref} goes only when its finalizers are done: {listed(each.finalizers)}; "
+                "their controller must run, or `--strip-finalizers` takes them away"
+            )
 
     def _labels(self) -> Iterator[Phase]:
         """Put back labels that we set on namespaces; those that others set are told."""

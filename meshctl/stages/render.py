@@ -7,6 +7,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from meshctl.errors import Where
+from meshctl.model.labels import COMPONENT, MESH, PROXY
 from meshctl.model.manifest import Manifest, Part
 from meshctl.model.objects import Object, Ref
 from meshctl.model.values import merge, put
@@ -73,7 +74,7 @@ def _rank(name: str, known: Mapping[str, Component]) -> int:
 
 
 def _owned(part: Part, owner: str) -> Part:
-    marks = {"meshctl.dev/mesh": owner, "meshctl.dev/component": part.component}
+    marks = {MESH: owner, COMPONENT: part.component}
     return replace(part, objects=tuple(Object(_marked(each.content, marks)) for each in part.objects))
 
 
@@ -226,7 +227,7 @@ def _one_gateway(job: _Job, component: Component, variant: Variant, said: Tree) 
     context = _context(job, component, told, place, variant)
     gateway = context["gateways"][variant.root[-1]]
     context |= gateways.words(context["pilot"], gateway, variant, job.values.revision, place)
-    target = Target("Deployment", context["name"], "istio-proxy")
+    target = Target("Deployment", context["name"], PROXY)
     k8s = said.get("k8s") or {}
     if "ports" in (k8s.get("service") or {}):  # they went into the values, which the pods follow as well
         service = {key: value for key, value in k8s["service"].items() if key != "ports"}

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from meshctl.model.labels import INJECTED as INJECTED
 from meshctl.stages.belongings import (
     CA_SECRET,
     INJECTION,
@@ -19,15 +19,13 @@ from meshctl.stages.belongings import (
     sounds_like,
 )
 from meshctl.stages.kinds import same
+from meshctl.stages.sync import proxy_container, revision_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from meshctl.model.objects import Object, Ref
     from meshctl.stages.removal import Scope
-
-INJECTED = "service.istio.io/canonical-name"
-"""Label of every pod that runs a sidecar or a gateway: what to list for `attached`."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -79,9 +77,9 @@ def attached(pods: Collection[Object], without: Collection[Object] = ()) -> tupl
     leaving = [(each.ref.namespace, each.at("spec.selector.matchLabels", {})) for each in without]
     return tuple(
         sorted(
-            Attached(pod.ref, _revision(pod))
+            Attached(pod.ref, revision_of(pod))
             for pod in pods
-            if _has_proxy(pod)
+            if proxy_container(pod) is not None
             and not any(
                 pod.ref.namespace == namespace and labels and labels.items() <= dict(pod.labels).items()
                 for namespace, labels in leaving
@@ -121,17 +119,3 @@ def _labelled(seen: Mapping[Ref, Object]) -> Iterator[Remainder]:
             labels = sorted(f"{key}={obj.labels[key]}" for key in INJECTION & obj.labels.keys())
             if labels:
                 yield Remainder(ref, f"you labelled it {', '.join(labels)}", meant=True)
-
-
-def _has_proxy(pod: Object) -> bool:
-    containers = (*pod.at("spec.containers", ()), *pod.at("spec.initContainers", ()))
-    return any(each.get("name") == "istio-proxy" for each in containers)
-
-
-def _revision(pod: Object) -> str:
-    if "istio.io/rev" in pod.labels:
-        return pod.labels["istio.io/rev"]
-    try:
-        return str(json.loads(pod.annotations.get("sidecar.istio.io/status", "{}")).get("revision", ""))
-    except (ValueError, AttributeError):
-        return ""

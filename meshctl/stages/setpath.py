@@ -61,7 +61,7 @@ def setting(said: str) -> Setting:
         what = "no '='" if not equals else "the path does not follow the grammar"
         raise ConfigError(
             "bad-set",
-            f"cannot read {said!r}: {what}",
+            f"cannot read {path!r}: {what}",  # not the value, which may be a secret
             where=Where("--set", None, path),
             hint="write path=value, such as values.pilot.traceSampling=5 or components.pilot.enabled=true",
         )

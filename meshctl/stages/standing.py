@@ -8,10 +8,12 @@ from collections import Counter
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
+from meshctl.model.labels import GENERATED, PROXY, REVISION, TAG, installed_by
 from meshctl.model.proxy import Carrier
 from meshctl.model.standing import CertificateAge, DataPlane, DefaultOwner, Installation, Role, Webhook
+from meshctl.stages.belongings import CA_SECRET
 from meshctl.stages.readiness import troubles, unready
-from meshctl.stages.sync import PROXY, image_tag
+from meshctl.stages.sync import image_tag
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
@@ -20,12 +22,10 @@ if TYPE_CHECKING:
     from meshctl.model.proxy import Seat
 
 _ORDER: Final = tuple(Role)
-_TAG: Final = "istio.io/tag"
-_REVISION: Final = "istio.io/rev"
 _DAEMONS: Final = {"istio-cni-node": Role.CNI, "ztunnel": Role.ZTUNNEL}
 CA_FILES: Final = (
     ("cacerts", (("signing CA", "ca-cert.pem"), ("mesh root", "root-cert.pem"))),
-    ("istio-ca-secret", (("signing CA", "ca-cert.pem"),)),
+    (CA_SECRET, (("signing CA", "ca-cert.pem"),)),
 )
 """Secrets that istiod takes its CA from, and their public parts; where the first is, it is the one used."""
 
@@ -59,7 +59,7 @@ def role_of(workload: Object) -> Role | None:
         return _DAEMONS.get(label.get("k8s-app", "")) or _DAEMONS.get(label.get("app", ""))
     if workload.labels.get("app") == "istiod" or workload.labels.get("istio") == "pilot":
         return Role.CONTROL_PLANE
-    if "gateway.istio.io/managed" in workload.labels:
+    if GENERATED in workload.labels:
         return Role.GATEWAY
     template = workload.at("spec.template.metadata.annotations", {})
     if template.get("inject.istio.io/templates") == "gateway":
@@ -145,31 +145,15 @@ def _installation(workload: Object, role: Role) -> Installation:
         revision=_revision(workload),
         version="" if image == "auto" else image_tag(image),
         image=image,
-        by=_installer(workload),
+        by=installed_by(workload),
         wanted=workload.at("status.desiredNumberScheduled", 0) if is_set else workload.at("spec.replicas", 1),
         ready=workload.at("status.numberReady" if is_set else "status.readyReplicas", 0),
         trouble=unready(workload),
     )
 
 
-def _installer(workload: Object) -> str:
-    labels = workload.labels
-    if "meshctl.dev/mesh" in labels:
-        return "meshctl"
-    if "gateway.istio.io/managed" in labels:
-        return "istiod"  # made for a Gateway of the Gateway API
-    # Before Helm's: istioctl renders the charts, so what it installs is labelled as Helm's too.
-    if "operator.istio.io/component" in labels or "install.operator.istio.io/owning-resource" in labels:
-        return "istioctl"
-    if "meta.helm.sh/release-name" in workload.annotations:
-        return "helm"
-    return labels.get("app.kubernetes.io/managed-by", "").lower()
-
-
 def _revision(obj: Object) -> str:
-    return (
-        obj.labels.get(_REVISION) or obj.at("spec.template.metadata.labels", {}).get(_REVISION) or "default"
-    )
+    return obj.labels.get(REVISION) or obj.at("spec.template.metadata.labels", {}).get(REVISION) or "default"
 
 
 def _container(workload: Object, name: str) -> Mapping[str, Any]:
@@ -195,7 +179,7 @@ def _webhook(
     return Webhook(
         ref=configuration.ref,
         revision=_revision(configuration),
-        tag=configuration.labels.get(_TAG, ""),
+        tag=configuration.labels.get(TAG, ""),
         target=f"Service {place[0]}/{place[1]}"
         if place
         else entries[0].get("clientConfig", {}).get("url", ""),

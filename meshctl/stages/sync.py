@@ -8,6 +8,8 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any, Final
 
 from meshctl.errors import ConfigError, listed, nearest
+from meshctl.model.labels import INJECTED as INJECTED
+from meshctl.model.labels import PROXY, REVISION
 from meshctl.model.proxy import Carrier, Proxy, Seat
 from meshctl.stages.readiness import troubles, unready
 
@@ -17,10 +19,6 @@ if TYPE_CHECKING:
     from meshctl.model.objects import Object
     from meshctl.model.proxy import Inventory
 
-PROXY: Final = "istio-proxy"
-"""Name of the container with the proxy, in a sidecar, a gateway and a ztunnel."""
-INJECTED: Final = "service.istio.io/canonical-name"
-"""Label selector of pods that may have a proxy: the injector labels every pod it gives one to."""
 ALIVE: Final = "status.phase!=Succeeded,status.phase!=Failed"
 """Field selector of pods whose containers may run."""
 
@@ -152,6 +150,22 @@ def image_tag(image: str) -> str:
     return tag or digest
 
 
+def proxy_container(pod: Object) -> Mapping[str, Any] | None:
+    """The container of a pod that holds its proxy; None when it has none."""
+    containers = (*pod.at("spec.containers", ()), *pod.at("spec.initContainers", ()))
+    return next((each for each in containers if each.get("name") == PROXY), None)
+
+
+def revision_of(pod: Object) -> str:
+    """The control-plane revision of a pod's proxy; empty where the pod does not say."""
+    # The injector's own word first: a pod's label may name a revision tag instead of a revision.
+    try:
+        said = json.loads(pod.annotations.get("sidecar.istio.io/status", "{}")).get("revision", "")
+    except (ValueError, AttributeError):
+        said = ""
+    return str(said or pod.annotations.get(REVISION, "") or pod.labels.get(REVISION, ""))
+
+
 def _requirement(expression: Mapping[str, Any]) -> str:
     key, values = expression["key"], ",".join(expression.get("values", ()))
     match expression["operator"]:
@@ -166,8 +180,7 @@ def _requirement(expression: Mapping[str, Any]) -> str:
 
 
 def _seat(pod: Object, cluster: str) -> Seat | None:
-    containers = (*pod.at("spec.containers", ()), *pod.at("spec.initContainers", ()))
-    proxy = next((each for each in containers if each["name"] == PROXY), None)
+    proxy = proxy_container(pod)
     if proxy is None:
         return None
     roles = [_CARRIERS[word] for word in proxy.get("args", ()) if word in _CARRIERS]
@@ -176,10 +189,10 @@ def _seat(pod: Object, cluster: str) -> Seat | None:
         namespace=pod.ref.namespace,
         cluster=cluster,
         carrier=roles[0] if roles else Carrier.SIDECAR,
-        revision=_revision(pod),
+        revision=revision_of(pod),
         version=image_tag(proxy.get("image", "")),
         trouble=_trouble(pod),
-        is_leaving=bool(pod.at("metadata.deletionTimestamp")),
+        is_leaving=pod.is_leaving,
     )
 
 
@@ -188,15 +201,6 @@ def _trouble(pod: Object) -> str:
     if found:
         return found[0].cause
     return "" if pod.at("status.phase") == "Running" else unready(pod)
-
-
-def _revision(pod: Object) -> str:
-    # The injector's own word first: a pod's label may name a revision tag instead of a revision.
-    try:
-        said = json.loads(pod.annotations.get("sidecar.istio.io/status", "{}")).get("revision", "")
-    except (ValueError, AttributeError):
-        said = ""
-    return said or pod.annotations.get("istio.io/rev", "") or pod.labels.get("istio.io/rev", "")
 
 
 def _carrier(

@@ -10,6 +10,7 @@ import yaml
 from meshctl.errors import ConfigError, InternalError, Where
 from meshctl.registry import data
 from meshctl.stages.context import FILTERS
+from meshctl.stages.document import LOADER
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
     from jinja2 import Environment
 
     from meshctl.model.values import Tree
-
-_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 def contents(folder: str, context: Mapping[str, Any]) -> list[Tree]:
@@ -43,7 +42,7 @@ def contents(folder: str, context: Mapping[str, Any]) -> list[Tree]:
             ) from fault
         except TemplateError as fault:
             raise InternalError("template-failed", f"the template {template} failed: {fault}") from fault
-    found = yaml.load_all("\n---\n".join(texts), Loader=_LOADER)
+    found = yaml.load_all("\n---\n".join(texts), Loader=LOADER)
     return [without_nulls(each) for each in found if each]
 
 
@@ -84,8 +83,7 @@ def _environment() -> Environment:
         """A name that every revision has its own of."""
         return f"{name}{context['suffix']}"
 
-    # What is rendered is YAML, and values go in as JSON; there is no HTML to escape for.
-    environment = Environment(  # noqa: S701
+    environment = Environment(  # noqa: S701 - YAML, into which values go as JSON; there is no HTML
         loader=FileSystemLoader(data("templates")),
         undefined=StrictUndefined,
         auto_reload=False,

@@ -384,6 +384,13 @@ def test_finalizers_of_the_users_resources_are_named(world: World) -> None:
     )
 
 
+def test_with_consent_finalizers_are_stripped_after_the_resource_is_saved(world: World) -> None:
+    world.seed(obj("PeerAuthentication", "held", "shop", finalizers=["example.com/wait"]))
+    world.uninstall(purge=True, strip=True)
+    assert inventory(world.cluster) == world.before
+    assert "name: held" in world.files.texts["istio-resources.yaml"]
+
+
 def test_what_the_removal_missed_is_told_as_residue(world: World) -> None:
     left: Sequence[Object] = (
         obj("ConfigMap", "istio-ca-root-cert", "shop"),

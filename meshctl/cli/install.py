@@ -1,0 +1,99 @@
+"""`install` and `plan`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from meshctl.cli.app import App, command
+from meshctl.cli.inputs import TIMEOUT, inputs_options, loaded, placed
+from meshctl.cli.plans import counted, plan_data, plan_text
+
+if TYPE_CHECKING:
+    from meshctl.actions.install import Wave
+
+TAKE_OVER = click.option("--take-over", is_flag=True, help="Take fields that other field managers hold.")
+ADOPT = click.option(
+    "--adopt", is_flag=True, help="Make ours what already stands there and is part of the mesh."
+)
+
+
+@click.command()
+@inputs_options
+@click.option("--dry-run", is_flag=True, help="Show the plan and let the API server judge it; keep nothing.")
+@TAKE_OVER
+@ADOPT
+@TIMEOUT
+@command(cluster=True, yes=True, works=True)
+def install(app: App, dry_run: bool, take_over: bool, adopt: bool, timeout: float, **asked: Any) -> None:
+    """Install the mesh, or bring it in line with what is asked.
+
+    Run it twice and the second run has nothing to do. A run that was stopped is continued by the
+    same command.
+
+    \b
+    Examples:
+      meshctl install
+      meshctl install --profile demo --set meshConfig.accessLogFile=/dev/stdout
+      meshctl install -f operator.yaml -f values.yaml --revision canary
+      meshctl install --dry-run
+    """
+    from meshctl.actions.install import rehearse
+    from meshctl.actions.rights import require_rights
+
+    world, waves = _waves(app, asked, take_over=take_over, adopt=adopt, seconds=timeout)
+    for wave in waves:
+        if wave.plan.is_empty:
+            app.report.result({"changed": False, **plan_data(wave.plan)}, _unchanged(wave))
+            continue
+        if dry_run:
+            app.report.result(plan_data(wave.plan), plan_text(wave.plan))
+            for event in rehearse(world, wave):
+                app.report.event(event)
+            continue
+        app.report.note(_headline(wave))
+        for warning in wave.plan.warnings:
+            app.report.note(f"! {warning}")
+        require_rights(world.clusters[wave.cluster], wave.plan)
+        app.confirm("Go on?")
+        for event in wave.go(world):
+            app.report.event(event)
+
+
+@click.command()
+@inputs_options
+@TAKE_OVER
+@ADOPT
+@command(cluster=True)
+def plan(app: App, take_over: bool, adopt: bool, **asked: Any) -> None:
+    """Show what install would send, object by object and leaf by leaf; send nothing.
+
+    \b
+    Examples:
+      meshctl plan
+      meshctl plan --profile demo -o json
+    """
+    _, waves = _waves(app, asked, take_over=take_over, adopt=adopt)
+    for wave in waves:
+        app.report.result(plan_data(wave.plan), plan_text(wave.plan))
+
+
+def _waves(app: App, asked: dict[str, Any], **choices: Any) -> Any:
+    from meshctl.actions.install import install as actions_install
+
+    wanted = loaded(app, asked)  # before the cluster: bad input is told without asking anybody
+    world = app.target.world()
+    return world, actions_install(world, placed(wanted, world), **choices)
+
+
+def _headline(wave: Wave) -> str:
+    values = wave.values
+    named = f", revision {values.revision}" if values.revision else ""
+    what = f"Istio {values.version.full}, profile {values.profile}{named}"
+    return f"{what}, into {wave.cluster}: {counted(wave.plan)}"
+
+
+def _unchanged(wave: Wave) -> str:
+    values = wave.values
+    return f"Istio {values.version.full}, profile {values.profile}, is installed as asked; nothing was sent"
