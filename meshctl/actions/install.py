@@ -17,6 +17,7 @@ from meshctl.stages.observe import inventory, look, observe
 from meshctl.stages.plan import plan
 from meshctl.stages.render import render
 from meshctl.stages.resolve import resolve
+from meshctl.stages.tags import without_taken
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -85,6 +86,7 @@ def _wave(
     desired = render(values, owner=mesh, install=True)
     former = frozenset(ref for release in seen.releases for ref in release.refs)
     seen = replace(seen, objects=look(door, desired.refs | former))
+    desired = without_taken(desired, seen.objects, values.revision)
     draft = Release(
         mesh=mesh,
         cluster=cluster.name,

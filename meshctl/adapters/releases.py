@@ -13,8 +13,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from meshctl.adapters.lease import Lease
-from meshctl.adapters.release_codec import decode, encode
-from meshctl.errors import ConfigError, UnsupportedError
+from meshctl.adapters.release_codec import decode, encode, unreadable
+from meshctl.errors import ConfigError
+from meshctl.model.labels import MESH
 from meshctl.model.objects import Object, Ref
 from meshctl.model.release import Status
 
@@ -29,7 +30,7 @@ TYPE = "meshctl.dev/release"
 KEPT = 10
 """Records kept of one mesh; older ones that were superseded are taken away."""
 
-_MESH, _STATUS, _GENERATION = "meshctl.dev/mesh", "meshctl.dev/status", "meshctl.dev/generation"
+_STATUS, _GENERATION = "meshctl.dev/status", "meshctl.dev/generation"
 _LARGEST = 1024 * 1024  # what the API server takes in one Secret
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,51}[a-z0-9])?")
 
@@ -50,19 +51,19 @@ class ClusterReleases:
 
     def of(self, mesh: str) -> tuple[Release, ...]:
         """Records of a mesh, oldest first."""
-        secrets = self.cluster.list("v1", "Secret", namespace=NAMESPACE, labels=f"{_MESH}={_checked(mesh)}")
+        secrets = self.cluster.list("v1", "Secret", namespace=NAMESPACE, labels=f"{MESH}={_checked(mesh)}")
         found = [_release(each) for each in secrets if each.at("type") == TYPE]
         return tuple(sorted(found, key=lambda each: each.generation))
 
     def meshes(self) -> tuple[str, ...]:
         """Names of the meshes that have a record here, sorted."""
-        secrets = self.cluster.list("v1", "Secret", namespace=NAMESPACE, labels=f"{_MESH},{_GENERATION}")
-        return tuple(sorted({each.labels[_MESH] for each in secrets if each.at("type") == TYPE}))
+        secrets = self.cluster.list("v1", "Secret", namespace=NAMESPACE, labels=f"{MESH},{_GENERATION}")
+        return tuple(sorted({each.labels[MESH] for each in secrets if each.at("type") == TYPE}))
 
     def write(self, release: Release) -> None:
         """Create or replace the record of this generation.
 
-        A deployed release supersedes the earlier ones; of those, the last ten records are kept.
+        A deployed release supersedes the earlier ones of its revision; the last ten records are kept.
 
         Raises:
             ConfigError: the record is larger than a Secret may be.
@@ -82,12 +83,14 @@ class ClusterReleases:
 
     def _supersede(self, release: Release) -> None:
         secrets = self.cluster.list(
-            "v1", "Secret", namespace=NAMESPACE, labels=f"{_MESH}={release.mesh},{_GENERATION}"
+            "v1", "Secret", namespace=NAMESPACE, labels=f"{MESH}={release.mesh},{_GENERATION}"
         )
         for each in secrets:
             generation = int(each.labels[_GENERATION])
             if each.at("type") != TYPE or generation >= release.generation:
                 continue
+            if _release(each).revision != release.revision:
+                continue  # another control plane's, which goes on beside this one
             if generation <= release.generation - KEPT:
                 self.cluster.delete(each.ref)
             elif each.labels.get(_STATUS) != Status.SUPERSEDED:
@@ -117,7 +120,7 @@ def _secret(release: Release) -> Object:
             f"the record of mesh {release.mesh!r} takes {len(data)} bytes; a Secret may have {_LARGEST}",
             hint="make the values smaller, or split the mesh's gateways over several meshes",
         )
-    labels = {_MESH: release.mesh, _STATUS: str(release.status), _GENERATION: str(release.generation)}
+    labels = {MESH: release.mesh, _STATUS: str(release.status), _GENERATION: str(release.generation)}
     return Object(
         {
             "apiVersion": "v1",
@@ -134,10 +137,5 @@ def _release(secret: Object) -> Release:
         data = base64.b64decode(secret.at("data.release", ""), validate=True)
         status = Status(secret.labels.get(_STATUS, ""))
     except (binascii.Error, ValueError) as error:
-        raise UnsupportedError(
-            "release-unreadable",
-            f"release record {secret.ref.name!r} cannot be read",
-            hint="restore that Secret from a backup, or delete it if the mesh is gone",
-            details=(str(error),),
-        ) from error
+        raise unreadable(secret.ref.name, str(error)) from error
     return replace(decode(data, secret.ref.name), status=status)

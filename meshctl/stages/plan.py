@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from meshctl.errors import ConfigError, ConflictError, listed
 from meshctl.model.plan import Apply, Await, Condition, Delete, Phase, Plan, Record
 from meshctl.model.release import Release, Status
+from meshctl.stages import tags
 from meshctl.stages.belongings import MESH, comes_with_istiod
 from meshctl.stages.claims import Claims
 from meshctl.stages.difference import adjusted, changes, held_by_others, words
@@ -255,6 +256,8 @@ def _pruning(
                 live = seen.objects.get(ref)
                 if live is None or same(ref) in kept or same(ref) in gone:
                     continue
+                if part.component == tags.COMPONENT and tags.leads_elsewhere(live, release.revision):
+                    continue  # the tag was given to another revision since
                 gone.add(same(ref))
                 reason = _stays(ref, live)
                 if reason:
