@@ -99,10 +99,11 @@ def _look(cluster: Cluster, releases: Releases | None, namespace: str, now: date
 
 
 def _records(releases: Releases | None) -> tuple[Release, ...]:
-    """The newest record of each mesh."""
+    """The newest record of each mesh and revision."""
     if releases is None:
         return ()
-    return tuple(records[-1] for mesh in releases.meshes() if (records := releases.of(mesh)))
+    newest = {(mesh, each.revision): each for mesh in releases.meshes() for each in releases.of(mesh)}
+    return tuple(newest.values())
 
 
 def _workloads(cluster: Cluster) -> tuple[Installation, ...]:

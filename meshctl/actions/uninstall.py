@@ -66,17 +66,24 @@ def uninstall(world: World, scope: Scope, *, drain: int = 2) -> Iterator[Leave]:
         scope: how much is to go.
         drain: seconds that gateways and control planes may finish what is under way.
     """
-    for name, door in world.clusters.items():
-        seen = observe(door, world.releases[name], scope.mesh)
-        present = inventory(door, kinds=seen.kinds)
-        listed = frozenset(ref for release in seen.releases for ref in release.refs)
-        seen = replace(seen, objects={**sight(door, seen.kinds), **look(door, listed)})
-        steps = removal(seen, scope, present)
-        going = [seen.objects[ref] for ref in doomed(steps) if ref.kind in WORKLOADS and ref in seen.objects]
-        steps = drained(steps, going, _owned(door, going), drain)
-        pods = door.list("v1", "Pod", labels=INJECTED)
-        before = seen.releases[-1].inventory if seen.releases else ()
-        yield Leave(name, steps, attached(pods, going), before, scope)
+    for name in world.clusters:
+        yield _leave(world, name, scope, drain)
+
+
+def _leave(world: World, name: str, scope: Scope, drain: int) -> Leave:
+    door = world.clusters[name]
+    seen = observe(door, world.releases[name], scope.mesh)
+    if seen.releases:  # the record knows the mesh's namespace better than who types the command
+        scope = replace(scope, namespace=seen.releases[-1].namespace)
+    listed = frozenset(ref for release in seen.releases for ref in release.refs)
+    seen = replace(seen, objects={**sight(door, seen.kinds), **look(door, listed)})
+    steps = removal(seen, scope, inventory(door, kinds=seen.kinds))
+    going = [seen.objects[ref] for ref in doomed(steps) if ref.kind in WORKLOADS and ref in seen.objects]
+    pods = door.list("v1", "Pod", labels=INJECTED)
+    before = seen.releases[-1].inventory if seen.releases else ()
+    return Leave(
+        name, drained(steps, going, _owned(door, going), drain), attached(pods, going), before, scope
+    )
 
 
 def _owned(door: ports.Cluster, workloads: Sequence[Object]) -> tuple[Object, ...]:

@@ -173,6 +173,14 @@ def test_uninstall_takes_all_revisions_and_leaves_what_was_there_before(ground: 
     assert inventory(ground.cluster) == before
 
 
+def test_uninstall_knows_the_namespace_from_the_record(ground: Ground) -> None:
+    before = inventory(ground.cluster)
+    (wave,) = install(ground.world, load(Inputs(profile="minimal", namespace="mesh-system", cluster="here")))
+    list(wave.go(ground.world))
+    assert list(ground.uninstall()) == []
+    assert inventory(ground.cluster) == before
+
+
 def test_a_field_that_we_do_not_ask_for_is_not_ours_to_change(ground: Ground) -> None:
     ground.install()
     change = {"spec": {"template": {"spec": {"priorityClassName": "high"}}}}
