@@ -1,4 +1,4 @@
-"""Write docs/reference/commands.md and values.md from the code; `--check` only compares."""
+"""Write docs/reference/commands.md, rules.md and values.md from the code; `--check` only compares."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ from pathlib import Path
 
 import click
 
+from meshctl.actions.checks import checks
 from meshctl.cli import cli
-from meshctl.stages import catalogue
+from meshctl.model.check import Moment
+from meshctl.stages import catalogue, soundness
 
 REFERENCE = Path(__file__).parent / "reference"
 
@@ -35,10 +37,28 @@ def values() -> str:
     return "\n".join(lines)
 
 
+def rules() -> str:
+    """Every rule that `check` and `status` hold a cluster against."""
+    lines = ["# Rules\n\nWritten by `make docs` from the code. A code is never given to another rule.\n"]
+    rooms = {
+        "meshctl check --pre": [rule for each in checks() if each.fits(Moment.BEFORE) for rule in each.rules],
+        "meshctl check": [rule for each in checks() if each.fits(Moment.AFTER) for rule in each.rules],
+        "meshctl status, and meshctl check": soundness.rules(),
+    }
+    for title, found in rooms.items():
+        lines += [f"## {title}\n", "| Code | Level | What should hold | What to do when it does not |"]
+        lines.append("|---|---|---|---|")
+        lines += [
+            f"| `{one.code}` | {one.level} | {_cell(one.summary)} | {_cell(one.hint)} |" for one in found
+        ]
+        lines.append("")
+    return "\n".join(lines)
+
+
 def main(check: bool) -> int:
-    """Write both, or tell which is stale; 1 when one is."""
+    """Write all, or tell which are stale; 1 when one is."""
     stale = 0
-    for name, text in {"commands.md": commands(), "values.md": values()}.items():
+    for name, text in {"commands.md": commands(), "rules.md": rules(), "values.md": values()}.items():
         path = REFERENCE / name
         if check and (not path.exists() or path.read_text("utf-8") != text):
             print(f"{path} is stale; `make docs` writes it anew", file=sys.stderr)

@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from meshctl.model.release import Release
 
 
+MANAGER = "meshctl"
+"""Our field manager: who holds, in an object's `managedFields`, what we send."""
+
+
 class Clock(Protocol):
     """Time, so that tests can hold it still."""
 

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from meshctl.errors import ConflictError
 from meshctl.model.release import Release
 from tests.fake_clock import NOON, FakeClock
-from tests.fake_cluster import ALL, KINDS, FakeCluster, FakeWatch, kind_of
+from tests.fake_cluster import FakeCluster, FakeWatch
+from tests.fake_kinds import ALL, KINDS, kind_of
 
 __all__ = [
     "ALL",

@@ -13,6 +13,7 @@ from meshctl.adapters.kube_forward import forward
 from meshctl.adapters.kube_http import Http, expect
 from meshctl.adapters.kube_watch import KubeWatch
 from meshctl.model.objects import Object, Ref
+from meshctl.ports import MANAGER
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -21,9 +22,6 @@ if TYPE_CHECKING:
     from meshctl.adapters.kube_errors import Reply
     from meshctl.model.objects import Kind
     from meshctl.ports import Clock, Watch
-
-MANAGER = "meshctl"
-"""Field manager of everything we apply."""
 
 _PAGE = "500"
 _METADATA = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"

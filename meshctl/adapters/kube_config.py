@@ -46,7 +46,7 @@ def load_access(kubeconfig: str | None = None, context: str | None = None) -> Ac
     paths = [Path(name).expanduser() for name in files.split(os.pathsep) if name]
     if not any(path.exists() for path in paths):
         if kubeconfig is None and context is None and _ACCOUNT.exists():
-            load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
+            load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]  # as below
             return Access(configuration, Caller(configuration.host, "in-cluster", "service account"))
         raise ConfigError(
             "kubeconfig-missing",
@@ -57,10 +57,10 @@ def load_access(kubeconfig: str | None = None, context: str | None = None) -> Ac
     chosen = _choose(files, contents, context)
     with _told() as complaints:
         try:
-            load_kube_config(  # type: ignore[no-untyped-call]
+            load_kube_config(  # type: ignore[no-untyped-call]  # the package has no types
                 config_file=files, context=chosen["name"], client_configuration=configuration
             )
-        except (ConfigException, OSError, ValueError, KeyError, TypeError) as error:
+        except (ConfigException, OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise ConfigError(
                 "kubeconfig-invalid",
                 f"context {chosen['name']!r} cannot be used: {error}",
@@ -111,7 +111,7 @@ def _read(path: Path) -> Mapping[str, Any]:
     import yaml
 
     try:
-        content = yaml.load(path.read_text(), getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506
+        content = yaml.load(path.read_text(), getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506 - both safe
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         raise ConfigError(
@@ -123,11 +123,15 @@ def _read(path: Path) -> Mapping[str, Any]:
         raise ConfigError(
             "kubeconfig-unreadable", f"the kubeconfig cannot be read: {error}", where=Where(str(path))
         ) from error
-    if not isinstance(content, dict) or not isinstance(content.get("contexts") or [], list):
+    if not isinstance(content, dict) or not _is_list_of_maps(content.get("contexts") or []):
         raise ConfigError(
             "kubeconfig-invalid", "this is not a kubeconfig: it has no contexts", where=Where(str(path))
         )
     return content
+
+
+def _is_list_of_maps(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(each, dict) for each in value)
 
 
 def _caller(configuration: Any, chosen: Mapping[str, Any], contents: list[Mapping[str, Any]]) -> Caller:

@@ -37,7 +37,7 @@ class Reply:
     """An HTTP answer: status code, parsed JSON body (an object, or text where it is none) and headers."""
 
     code: int
-    body: Any = None
+    body: Any = field(default=None, repr=False)  # may be a Secret, or a token
     headers: Mapping[str, str] = field(default_factory=dict)
 
     @property

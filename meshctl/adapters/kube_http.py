@@ -133,7 +133,7 @@ class Http:
         except HTTPError as error:
             return error
         self._answered = True
-        return Reply(answer.status, _parsed(answer.data), answer.headers)
+        return Reply(answer.status, parsed(answer.data), answer.headers)
 
     def _last(self, outcome: Reply | Exception) -> Reply:
         if isinstance(outcome, Reply):
@@ -188,7 +188,8 @@ def _tls(configuration: Any) -> ssl.SSLContext:
     return context
 
 
-def _parsed(data: bytes) -> Any:
+def parsed(data: bytes) -> Any:
+    """The JSON in the body of an answer; text where it is none."""
     try:
         return json.loads(data) if data else None
     except ValueError:

@@ -7,7 +7,7 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 from meshctl.adapters.kube_errors import Reply, refusal
-from meshctl.adapters.kube_http import expect
+from meshctl.adapters.kube_http import expect, parsed
 from meshctl.errors import UnreachableError
 from meshctl.model.objects import Object
 
@@ -108,7 +108,9 @@ class KubeWatch:
                 return ""
             if response.status >= 400:
                 raise refusal(
-                    Reply(response.status, _body(response)), f"watch {self._kind[1]}", self._http.caller
+                    Reply(response.status, parsed(response.read())),
+                    f"watch {self._kind[1]}",
+                    self._http.caller,
                 )
             for line in _lines(response):
                 event = json.loads(line)
@@ -146,14 +148,6 @@ def _lines(response: Any) -> Iterator[bytes]:
     for chunk in response.stream(amt=None):
         *whole, rest = (rest + chunk).split(b"\n")
         yield from (line for line in whole if line)
-
-
-def _body(response: Any) -> Any:
-    data = response.read()
-    try:
-        return json.loads(data)
-    except ValueError:
-        return data.decode(errors="replace")
 
 
 def _interrupt(response: Any) -> None:

@@ -38,7 +38,7 @@ def decode(data: bytes, name: str) -> Release:
         content = json.loads(gzip.decompress(data))
         form = content["format"]
     except (OSError, EOFError, ValueError, KeyError, TypeError) as error:
-        raise _unreadable(name, str(error)) from error
+        raise unreadable(name, str(error)) from error
     if form != FORMAT:
         raise UnsupportedError(
             "release-format",
@@ -48,7 +48,7 @@ def decode(data: bytes, name: str) -> Release:
     try:
         return from_json(content)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise _unreadable(name, f"{type(error).__name__}: {error}") from error
+        raise unreadable(name, f"{type(error).__name__}: {error}") from error
 
 
 def to_json(release: Release) -> dict[str, Any]:
@@ -133,7 +133,8 @@ def _refs_from_json(runs: Iterable[Any]) -> tuple[Ref, ...]:
     )
 
 
-def _unreadable(name: str, words: str) -> UnsupportedError:
+def unreadable(name: str, words: str) -> UnsupportedError:
+    """The error for a record that is damaged; `words` say how."""
     return UnsupportedError(
         "release-unreadable",
         f"release record {name!r} cannot be read",

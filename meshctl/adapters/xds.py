@@ -17,6 +17,7 @@ from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, Final
 
 from meshctl.errors import AccessError, FailedError, UnreachableError
+from meshctl.model.labels import REVISION
 from meshctl.model.objects import Ref
 from meshctl.model.proxy import Proxy, Sync, TypeSync
 
@@ -151,9 +152,8 @@ def proxies(server: Server, answer: Answer) -> tuple[Proxy, ...]:
 def _server(pod: Object) -> Server:
     env = pod.at("spec.containers[0].env", [])
     cluster_id = next((each.get("value", "") for each in env if each["name"] == "CLUSTER_ID"), "")
-    revision = pod.labels.get("istio.io/rev", "default")
-    leaving = bool(pod.at("metadata.deletionTimestamp"))
-    return Server(pod.ref.name, pod.ref.namespace, revision, cluster_id or "Kubernetes", leaving)
+    revision = pod.labels.get(REVISION, "default")
+    return Server(pod.ref.name, pod.ref.namespace, revision, cluster_id or "Kubernetes", pod.is_leaving)
 
 
 def _request(caller: Caller, type_url: str, names: Sequence[str]) -> Any:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from meshctl.checks.other_installs import installer
 from meshctl.model.check import Moment, check
 from meshctl.model.finding import Level, Rule
+from meshctl.ports import MANAGER
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -75,7 +76,7 @@ def _owners(live: Object) -> tuple[str, ...]:
             {
                 entry.get("manager", "")
                 for entry in live.at("metadata.managedFields", ())
-                if entry.get("manager") != "meshctl"
+                if entry.get("manager") != MANAGER
                 and not entry.get("subresource")
                 and "f:spec" in (entry.get("fieldsV1") or {})
             }

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from meshctl.model.check import Moment, check
 from meshctl.model.finding import Level, Rule
+from meshctl.model.labels import REVISION
 from meshctl.model.objects import Ref
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ _STRICT = ("baseline", "restricted")
 def namespace_stays(site: Site) -> Iterator[Finding]:
     """Look for a removal under way."""
     live = site.cluster.get(Ref("v1", "Namespace", "", site.namespace))
-    if live is not None and live.at("metadata.deletionTimestamp"):
+    if live is not None and live.is_leaving:
         told = [
             each.get("message", "")
             for each in live.at("status.conditions", ())
@@ -73,4 +74,4 @@ def pod_security(site: Site) -> Iterator[Finding]:
 
 
 def _is_injected(namespace: Object) -> bool:
-    return namespace.labels.get("istio-injection") == "enabled" or "istio.io/rev" in namespace.labels
+    return namespace.labels.get("istio-injection") == "enabled" or REVISION in namespace.labels

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from meshctl.model.check import Moment, check
 from meshctl.model.finding import Level, Rule
+from meshctl.model.labels import MESH, REVISION, installed_by
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -44,7 +45,7 @@ _OPERATORS = {
 def control_planes(site: Site) -> Iterator[Finding]:
     """Look for istiods that our records do not list."""
     for obj in site.cluster.list("apps/v1", "Deployment", labels="app=istiod"):
-        revision = obj.labels.get("istio.io/rev", "default")
+        revision = obj.labels.get(REVISION, "default")
         ours = (obj.ref.kind, obj.ref.namespace, obj.ref.name) in site.ours
         if not ours and revision == (site.revision or "default"):
             message = f"revision {revision!r} is run by it, installed by {installer(obj)}"
@@ -75,15 +76,15 @@ def operators(site: Site) -> Iterator[Finding]:
 
 
 def installer(obj: Object) -> str:
-    """Which tool installed an object, as its labels tell."""
-    if "operator.istio.io/component" in obj.labels:
-        return "istioctl"  # which says `managed-by: Helm` too, as it renders Helm charts
-    if obj.labels.get("app.kubernetes.io/managed-by") == "Helm":
-        release = obj.annotations.get("meta.helm.sh/release-name", "")
-        return f"Helm release {release!r}" if release else "Helm"
-    if "meshctl.dev/mesh" in obj.labels:
-        return f"meshctl for mesh {obj.labels['meshctl.dev/mesh']!r}"
-    return "an unknown tool"
+    """Which tool installed an object, as a person reads it."""
+    match installed_by(obj):
+        case "meshctl":
+            return f"meshctl for mesh {obj.labels[MESH]!r}"
+        case "helm":
+            release = obj.annotations.get("meta.helm.sh/release-name", "")
+            return f"Helm release {release!r}" if release else "Helm"
+        case tool:
+            return tool or "an unknown tool"
 
 
 def _selects(webhook: Mapping[str, Any]) -> str:

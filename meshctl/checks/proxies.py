@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from meshctl.model.check import Moment, check
 from meshctl.model.finding import Level, Rule
+from meshctl.model.labels import INJECTED, PROXY
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,8 +28,8 @@ PROXIES_READY = Rule(
 )
 def proxies(site: Site) -> Iterator[Finding]:
     """Read the proxy container's state in every pod that has one."""
-    for pod in site.cluster.list("v1", "Pod", labels="service.istio.io/canonical-name"):
-        if pod.at("metadata.deletionTimestamp") or pod.at("status.phase") in ("Succeeded", "Failed"):
+    for pod in site.cluster.list("v1", "Pod", labels=INJECTED):
+        if pod.is_leaving or pod.at("status.phase") in ("Succeeded", "Failed"):
             continue
         fault = _fault(pod)
         if fault:
@@ -38,7 +39,7 @@ def proxies(site: Site) -> Iterator[Finding]:
 def _fault(pod: Object) -> str:
     statuses = (*pod.at("status.initContainerStatuses", ()), *pod.at("status.containerStatuses", ()))
     for status in statuses:
-        if status.get("name") == "istio-proxy" and not status.get("ready"):
+        if status.get("name") == PROXY and not status.get("ready"):
             waiting = (status.get("state") or {}).get("waiting") or {}
             return f"its proxy is not ready{': ' if waiting else ''}{waiting.get('reason', '')}"
     return ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from meshctl.model.manifest import Manifest
@@ -56,7 +57,7 @@ class Site:
     releases: tuple[Release, ...] = ()
     require_kubernetes: Callable[[str], str] = _any
 
-    @property
+    @cached_property
     def ours(self) -> frozenset[tuple[str, str, str]]:
         """Kind, namespace and name of what the records list."""
         return frozenset(

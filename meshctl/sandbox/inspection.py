@@ -94,7 +94,7 @@ def status(name: str = "sandbox") -> Status:
     """
     check_name(name)
     state = state_root() / name
-    ledger = Ledger(state / "ledger.jsonl")
+    ledger = Ledger.of(state)
     begun = ledger.begun()
     if begun is None:
         return Status(name, "absent")

@@ -100,6 +100,11 @@ class Ledger:
         self.path = path
         self._lock = threading.Lock()
 
+    @classmethod
+    def of(cls, state: Path) -> Ledger:
+        """The journal of the sandbox whose state folder this is."""
+        return cls(state / "ledger.jsonl")
+
     def record(self, entry: Entry) -> None:
         """Write `entry` and wait until it is on disk. Call it before making the thing."""
         line = json.dumps({"kind": type(entry).__name__, **asdict(entry)}, sort_keys=True) + "\n"

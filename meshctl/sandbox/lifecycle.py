@@ -54,7 +54,7 @@ def _lock(name: str) -> Path:
 
 
 def _down(name: str) -> Iterator[Event]:
-    ledger = Ledger(state_root() / name / "ledger.jsonl")
+    ledger = Ledger.of(state_root() / name)
     if not ledger.path.exists():
         yield Skipped(GROUP, name, "there is no such sandbox")
         return
@@ -65,7 +65,7 @@ def _down(name: str) -> Iterator[Event]:
 
 def _up(settings: Settings) -> Iterator[Event]:
     state = state_root() / settings.name
-    ledger = Ledger(state / "ledger.jsonl")
+    ledger = Ledger.of(state)
     earlier = ledger.begun()
     if earlier is not None and is_healthy(ledger):
         _check_same(settings, earlier)
@@ -115,6 +115,7 @@ def _make(ledger: Ledger, settings: Settings, *, light: bool) -> Iterator[Event]
     state = ledger.path.parent
     cold = not cache_root().joinpath("bin").is_dir()
     preflight.check_disk(settings, (cache_root(), state), cold=cold, light=light)
+    preflight.check_watches(settings, light=light)
     if not light:
         preflight.check_names(Layout(settings.name, 0, state), settings)
         yield from debian.install()

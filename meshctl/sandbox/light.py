@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
@@ -83,20 +84,16 @@ def up(ledger: Ledger, layout: Layout, settings: Settings, binaries: Binaries) -
     """
     clusters = layout.clusters(settings.clusters)
     _check_paths(clusters)
-    lights = []
-    for cluster in clusters:
-        record = cluster.folder / "ports.json"
-        # Others may have chosen without listening yet.
-        others = [
-            light_ports.read(one) for one in layout.state.parent.glob("*/c*/ports.json") if one != record
-        ]
-        ports = light_ports.choose(record, filter(None, others))
-        lights.append(Light(settings.name, cluster, ports, settings.nodes))
-    planes = [plane(one, settings, binaries) for one in lights]
-    accesses = [_certify(one, its_plane) for one, its_plane in zip(lights, planes, strict=True)]
-    kubeconfig.write(layout.kubeconfig, accesses)
-    parts = [_start(ledger, one, its_plane, binaries) for one, its_plane in zip(lights, planes, strict=True)]
-    yield from together(parts)
+    with ExitStack() as held:
+        lights = []
+        for cluster in clusters:
+            ports = light_ports.choose(cluster.folder / "ports.json", held)
+            lights.append(Light(settings.name, cluster, ports, settings.nodes))
+        planes = [plane(one, settings, binaries) for one in lights]
+        accesses = [_certify(one, its_plane) for one, its_plane in zip(lights, planes, strict=True)]
+        kubeconfig.write(layout.kubeconfig, accesses)
+        pairs = zip(lights, planes, strict=True)
+        yield from together([_start(ledger, one, its_plane, binaries) for one, its_plane in pairs])
 
 
 def plane(light: Light, settings: Settings, binaries: Binaries) -> Plane:

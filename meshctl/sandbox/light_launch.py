@@ -8,6 +8,7 @@ istiod, which it would find by a name of the cluster's DNS, is named by its stan
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from typing import Any
 import yaml
 
 from meshctl.errors import FailedError
+from meshctl.sandbox import light_mesh
 from meshctl.sandbox.api import Api
 from meshctl.sandbox.binaries import Binaries
 from meshctl.sandbox.light_fields import environment, expand
@@ -24,6 +26,13 @@ from meshctl.sandbox.versions import HUB
 
 _PROGRAMS = {"pilot": "pilot-discovery", "proxyv2": "pilot-agent"}
 _KUBECONFIG = "kubeconfig"
+NO_STATUS_PORT = {"status.sidecar.istio.io/port": "0"}
+"""Annotation by which an agent does not answer on its status port: it would on all addresses.
+
+The same setting elsewhere has to be above 0.
+"""
+
+_READINESS = re.compile(r'("prefix": "/healthz/ready"\s*},\s*"route": {\s*)')
 _TEMPLATE = "var/lib/istio/envoy/envoy_bootstrap_tmpl.json"
 _DISCOVERY_PORTS = {
     "httpAddr": 8080,
@@ -112,6 +121,7 @@ def prepare(
     base = {"PATH": os.defpath, "HOME": str(root)}
     if image.program == "pilot-discovery":
         (root / _KUBECONFIG).write_text(_kubeconfig(around.api, root))
+        env |= light_mesh.write(root, pod["metadata"]["namespace"], env)
         argv = [str(folder / image.program), *given, *_discovery_flags(around.ports, place)]
         return Launch(tuple(argv), base | env, _probe(container, around.ports, place))
     env = _agent_environment(around, env, place)
@@ -129,6 +139,7 @@ def _discovery_flags(ports: Ports, place: int) -> list[str]:
         "--ctrlz_address=127.0.0.1",
         f"--ctrlz_port={ports.stand_in(place, 9876)}",
         f"--kubeconfig={_KUBECONFIG}",
+        f"--meshConfig={light_mesh.MESH}",
     ]
 
 
@@ -143,7 +154,7 @@ def _agent_environment(around: Surroundings, env: dict[str, str], place: int) ->
         "discoveryAddress": f"127.0.0.1:{port}",
         "binaryPath": str(around.binaries.envoy),
         "proxyBootstrapTemplatePath": _TEMPLATE,
-        "statusPort": ports.stand_in(place, 15020),
+        "terminationDrainDuration": "0s",
         "proxyAdminPort": ports.stand_in(place, 15000),
     }
     return env | {
@@ -192,5 +203,10 @@ def _kubeconfig(api: Api, root: Path) -> str:
 
 
 def _loopback_only(template: str) -> str:
-    """Envoy's bootstrap template with its listeners on loopback, not on all the machine's addresses."""
-    return template.replace("{{ .wildcard }}", "127.0.0.1")
+    """Envoy's bootstrap template with its listeners on loopback, not on all the machine's addresses.
+
+    What it would ask the agent (`NO_STATUS_PORT`), it asks its own admin port.
+    """
+    ours = template.replace("{{ .wildcard }}", "127.0.0.1")
+    ours = ours.replace("{{ .config.StatusPort }}", "{{ .config.ProxyAdminPort }}")
+    return _READINESS.sub(r'\1"prefix_rewrite": "/ready", ', ours)

@@ -19,7 +19,7 @@ from typing import Any, Final
 
 from meshctl.errors import FailedError, MeshctlError
 from meshctl.sandbox.ledger import Ledger, Process
-from meshctl.sandbox.light_launch import Launch, Surroundings, chosen_container, prepare
+from meshctl.sandbox.light_launch import NO_STATUS_PORT, Launch, Surroundings, chosen_container, prepare
 from meshctl.sandbox.light_places import Places, Tenant
 from meshctl.sandbox.light_ports import POD_PORTS, Ports, is_free
 from meshctl.sandbox.light_states import Moment, Since, status_of
@@ -156,6 +156,8 @@ class Pod:
         # Fields that a pod is told of itself hold its address, which nobody has written yet.
         self.manifest.setdefault("status", {})["podIP"] = self.kubelet.places.address(place)
         self.manifest["status"]["hostIP"] = self.kubelet.node
+        meta = self.manifest["metadata"]
+        meta["annotations"] = meta.get("annotations", {}) | NO_STATUS_PORT
         try:
             _check_free(self.kubelet.around.ports, place)
             volumes.write()

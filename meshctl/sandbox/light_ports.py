@@ -1,6 +1,7 @@
 """Ports of light mode: each cluster has one block of loopback ports, chosen once and written down.
 
 0 API server   1 etcd   2 etcd's peers   3 controller manager   4 scheduler   5 kwok   6 kubelet front
+7 taken by the run that brings the cluster up, before any of the others listens
 16 onwards     a row of 16 for each place in which a pod can run as a process
 """
 
@@ -8,7 +9,8 @@ from __future__ import annotations
 
 import json
 import socket
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -64,6 +66,11 @@ class Ports:
         """The TLS front that leads the API server's kubelet requests to kwok."""
         return self.base + 6
 
+    @property
+    def claim(self) -> int:
+        """What a run listens on while it brings the cluster up, so that no other run takes the block."""
+        return self.base + 7
+
     def stand_in(self, place: int, port: int) -> int:
         """The loopback port that stands for `port` (one of `POD_PORTS`) of the pod at `place`, from 0."""
         return self.base + _ROW * (place + 1) + POD_PORTS.index(port)
@@ -84,26 +91,30 @@ class Ports:
         yield from (self.stand_in(place, port) for place in range(PLACES) for port in POD_PORTS)
 
 
-def choose(record: Path, taken: Iterable[Ports] = ()) -> Ports:
+def choose(record: Path, held: ExitStack) -> Ports:
     """The cluster's block: the one written down in `record`, else the first free one, then written down.
 
     Args:
         record: file that keeps the choice, so that a second run finds the same ports.
-        taken: blocks of other clusters, which may not listen yet.
+        held: keeps the block from other runs, of any user, until it is closed; by then all must listen.
 
     Raises:
-        ConflictError: no block is free, or somebody else listens on a port of the one written down.
+        ConflictError: no block is free, or somebody else has a port of the one written down.
     """
     known = read(record)
     if known is not None:
-        return _still_free(known)
-    used = {one.base for one in taken}
+        _still_free(known)
+        if not _claim(known, held):
+            raise _taken("run of meshctl", known.claim)
+        return known
     for base in range(_FIRST, _END - _BLOCK, _BLOCK):
         ports = Ports(base)
-        if base not in used and all(map(is_free, ports.all())):
-            record.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            record.write_text(json.dumps({"base": base}) + "\n")
-            return ports
+        with ExitStack() as mine:
+            if _claim(ports, mine) and all(map(is_free, ports.all())):
+                held.enter_context(mine.pop_all())
+                record.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+                record.write_text(json.dumps({"base": base}) + "\n")
+                return ports
     raise ConflictError(
         "no-free-ports",
         f"no {_BLOCK} ports in a row are free on 127.0.0.1 from {_FIRST} to {_END}",
@@ -130,12 +141,28 @@ def is_free(port: int) -> bool:
     return True
 
 
-def _still_free(ports: Ports) -> Ports:
+def _claim(ports: Ports, held: ExitStack) -> bool:
+    """Listen on the block's port for that until `held` closes; False when another run does."""
+    mark = socket.socket()
+    try:
+        mark.bind(("127.0.0.1", ports.claim))
+        mark.listen()
+    except OSError:
+        mark.close()
+        return False
+    held.enter_context(mark)
+    return True
+
+
+def _still_free(ports: Ports) -> None:
     for owner, port in ports.of_plane():
         if not is_free(port):
-            raise ConflictError(
-                "port-taken",
-                f"port {port} on 127.0.0.1, wanted for the {owner}, is taken by another program",
-                hint=f"find it with `ss -ltnp sport = :{port}`, or use another sandbox with --name",
-            )
-    return ports
+            raise _taken(owner, port)
+
+
+def _taken(owner: str, port: int) -> ConflictError:
+    return ConflictError(
+        "port-taken",
+        f"port {port} on 127.0.0.1, wanted for the {owner}, is taken by another program",
+        hint=f"find it with `ss -ltnp sport = :{port}`, or use another sandbox with --name",
+    )

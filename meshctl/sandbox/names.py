@@ -33,8 +33,6 @@ class ClusterLayout:
         context: name of the kubeconfig context, the network namespace and the only node.
         folder: state folder of the cluster.
         address: address of the node and the API server on the bridge.
-        prefix: bits of the bridge's network.
-        gateway: the machine's address on the bridge.
         pods: range of pod addresses.
         services: range of service addresses.
         load_balancers: addresses for services of type LoadBalancer.
@@ -46,8 +44,6 @@ class ClusterLayout:
     context: str
     folder: Path
     address: IPv4Address
-    prefix: int
-    gateway: IPv4Address
     pods: IPv4Network
     services: IPv4Network
     load_balancers: tuple[IPv4Address, ...]
@@ -105,7 +101,6 @@ class HostLayout:
         netns: its network namespace.
         folder: state folder of the host.
         address: its address on the bridge.
-        prefix: bits of the bridge's network.
         gateway: the machine's address on the bridge.
         link: the machine's end of the cable to the bridge.
         cgroup: control group of all its processes, from the root of each hierarchy.
@@ -116,7 +111,6 @@ class HostLayout:
     netns: str
     folder: Path
     address: IPv4Address
-    prefix: int
     gateway: IPv4Address
     link: str
     cgroup: str
@@ -164,11 +158,6 @@ class Layout:
         """The kubeconfig with a context for each cluster."""
         return self.state / "kubeconfig"
 
-    @property
-    def ledger(self) -> Path:
-        """The journal of all that was made."""
-        return self.state / "ledger.jsonl"
-
     def cluster(self, number: int) -> ClusterLayout:
         """The cluster `number`, from 1."""
         first = 128 + (number - 1) * LOAD_BALANCERS
@@ -177,8 +166,6 @@ class Layout:
             context=f"{self.name}-c{number}",
             folder=self.state / f"c{number}",
             address=self.network[10 + number],
-            prefix=self.network.prefixlen,
-            gateway=self.gateway,
             pods=IPv4Network(f"10.{64 + self.slot}.{16 * number}.0/20"),
             services=IPv4Network(f"10.{96 + self.slot}.{16 * number}.0/20"),
             load_balancers=tuple(self.network[first + i] for i in range(LOAD_BALANCERS)),
@@ -198,7 +185,6 @@ class Layout:
             netns=f"{self.name}-vm{number}",
             folder=self.state / f"vm{number}",
             address=self.network[50 + number],
-            prefix=self.network.prefixlen,
             gateway=self.gateway,
             link=f"m{self.slot}h{number}",
             cgroup=f"{self.cgroup}/vm{number}",

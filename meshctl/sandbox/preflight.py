@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import platform
 import shutil
@@ -20,6 +21,11 @@ _COLD = 12 * GIB
 _COLD_LIGHT = 9 * GIB
 _EACH_CLUSTER = 1 * GIB
 _EACH_HOST = GIB // 4
+
+# inotify instances, counted in a running sandbox with a mesh, and some more.
+_WATCHES = 20
+_WATCHES_LIGHT = 16
+_WATCHES_HOST = 10
 
 
 def check_machine() -> None:
@@ -101,6 +107,27 @@ def check_disk(settings: Settings, folders: tuple[Path, ...], *, cold: bool, lig
             )
 
 
+def check_watches(settings: Settings, *, light: bool) -> None:
+    """Refuse when the kernel gives this user too few inotify instances.
+
+    Without them a kubelet ends at once, and systemd of a host starts nothing.
+
+    Raises:
+        FailedError: fewer are left than the sandbox needs.
+    """
+    each = _WATCHES_LIGHT if light else _WATCHES
+    need = settings.clusters * each + settings.hosts * _WATCHES_HOST
+    had = _instances(need)
+    if had < need:
+        limit = Path("/proc/sys/fs/inotify/max_user_instances").read_text().strip()
+        raise FailedError(
+            "inotify-exhausted",
+            f"the sandbox needs {need} inotify instances, and this user has {had} left of {limit}",
+            hint=f"as root, run `sysctl fs.inotify.max_user_instances={int(limit) + 1024}`, "
+            "or bring another sandbox down",
+        )
+
+
 def check_names(layout: Layout, settings: Settings) -> None:
     """Refuse names that somebody else uses on this machine.
 
@@ -119,6 +146,19 @@ def check_names(layout: Layout, settings: Settings) -> None:
             where=Where("--name"),
             hint="give the sandbox another --name, or remove what is there",
         )
+
+
+def _instances(wanted: int) -> int:
+    """How many of the wanted inotify instances the kernel gives; they are given back. Source: inotify(7)."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    held: list[int] = []
+    try:
+        while len(held) < wanted and (one := libc.inotify_init1(os.O_CLOEXEC)) >= 0:
+            held.append(one)
+        return len(held)
+    finally:
+        for one in held:
+            os.close(one)
 
 
 def _has_overlayfs() -> bool:

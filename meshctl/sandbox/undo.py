@@ -9,6 +9,7 @@ import contextlib
 import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import assert_never
 
 from meshctl.errors import FailedError
 from meshctl.model.event import Changed, Event, Started, Waiting
@@ -93,6 +94,8 @@ def _remove(entry: Entry) -> None:
             remove_tree(Path(path))
         case Begun() | Process() | Ready():
             pass  # nothing in the world, or ended before
+        case _:
+            assert_never(entry)
 
 
 def remove_tree(path: Path) -> None:

@@ -291,7 +291,7 @@ def _overlay(told: Document, layer: Layer, name: str) -> Overlay:
 @cache
 def detections() -> tuple[Detection, ...]:
     """How platforms are recognised, in the order in which their overlays apply."""
-    from meshctl.stages.observe import Detection
+    from meshctl.stages.observe import Detection  # only wanted where there is a cluster to look at
 
     found = []
     for name in platforms():

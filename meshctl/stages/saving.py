@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from meshctl.stages import emit
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -18,10 +20,7 @@ _APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 
 def dump(objects: Iterable[Object]) -> str:
     """Objects as YAML documents that can be applied again, sorted, without what the server filled in."""
-    import yaml
-
-    clean = [_clean(obj) for obj in sorted(objects, key=lambda each: each.ref)]
-    return yaml.safe_dump_all(clean, sort_keys=False, explicit_start=True, allow_unicode=True)
+    return emit.dump(_clean(obj) for obj in sorted(objects, key=lambda each: each.ref))
 
 
 def _clean(obj: Object) -> dict[str, Any]:

@@ -193,24 +193,25 @@ def check_field(
             where=overlay.where(path),
             hint=field.doc.rstrip("."),
         )
-    elif (field.minimum is not None and value < field.minimum) or (
-        field.maximum is not None and value > field.maximum
-    ):
-        limits = [
-            f"at least {field.minimum:g}" if field.minimum is not None else "",
-            f"at most {field.maximum:g}" if field.maximum is not None else "",
-        ]
-        unit = f" {field.unit}" if field.unit else ""
+    elif _is_beyond(field, value):
         yield ConfigError(
-            "wrong-value",
-            f"{name} cannot be {value}",
-            where=overlay.where(path),
-            hint=f"it is {' and '.join(each for each in limits if each)}{unit}",
+            "wrong-value", f"{name} cannot be {value}", where=overlay.where(path), hint=_limits(field)
         )
     elif field.of:
         yield from _check_inside(field, value, path, overlay, name)
     elif path[-1:] == ("meshConfig",):
         yield from _check_mesh(value, path, overlay)
+
+
+def _is_beyond(field: Field, value: Any) -> bool:
+    too_small = field.minimum is not None and value < field.minimum
+    return too_small or (field.maximum is not None and value > field.maximum)
+
+
+def _limits(field: Field) -> str:
+    least = [f"at least {field.minimum:g}"] if field.minimum is not None else []
+    most = [f"at most {field.maximum:g}"] if field.maximum is not None else []
+    return f"it is {' and '.join([*least, *most])}{f' {field.unit}' if field.unit else ''}"
 
 
 def _check_inside(

@@ -30,7 +30,7 @@ CONTROL_PLANE_PRESENT: Final = Rule(
     "run `meshctl install` again, or `meshctl uninstall` to remove the rest",
 )
 DATA_PLANE_READY: Final = Rule(
-    "gateway-ready",
+    "data-plane-ready",
     Level.ERROR,
     "Every gateway, CNI node agent and ztunnel is ready.",
     "see its pods; a gateway needs istiod to start",
@@ -69,7 +69,7 @@ ONE_DEFAULT: Final = Rule(
     "one-default-revision",
     Level.WARNING,
     "One revision both injects and validates what names no revision.",
-    "move both with `meshctl tag set default --revision REVISION`",
+    "move both to one revision with `istioctl tag set default --revision REVISION --overwrite`",
 )
 CA_LASTS: Final = Rule(
     "ca-lasts",
@@ -84,6 +84,11 @@ CA_VALID: Final = Rule(
     "no proxy can get a certificate from it: rotate the CA",
 )
 _LEFT: Final = 0.2
+
+
+def rules() -> tuple[Rule, ...]:
+    """Every rule above, in that order."""
+    return tuple(each for each in globals().values() if isinstance(each, Rule))
 
 
 def judged(one: Standing, now: datetime) -> Standing:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from meshctl.model.labels import REVISION
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -12,13 +14,12 @@ if TYPE_CHECKING:
     from meshctl.model.objects import Object, Ref
 
 COMPONENT = "tag"
-_REVISION = "istio.io/rev"
 _UNNAMED = "default"
 
 
 def leads_elsewhere(obj: Object, revision: str) -> bool:
     """Whether a tag's object leads to another revision than this one; empty is the unnamed one."""
-    return obj.labels.get(_REVISION, _UNNAMED) != (revision or _UNNAMED)
+    return obj.labels.get(REVISION, _UNNAMED) != (revision or _UNNAMED)
 
 
 def without_taken(desired: Manifest, live: Mapping[Ref, Object], revision: str) -> Manifest:

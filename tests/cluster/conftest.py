@@ -1,8 +1,14 @@
-"""A real cluster for the tests: the one that MESHCTL_TEST_KUBECONFIG names, or a sandbox of our own."""
+"""A real cluster for the tests: the one that MESHCTL_TEST_KUBECONFIG names, or a sandbox of our own.
+
+The sandbox is full where this machine and user allow it, else light. `MESHCTL_TEST_LIGHT=1` asks for a
+light one where a full one is possible too. A test that needs what only a full sandbox has says so, as
+`@pytest.mark.full("pods that answer")`, and is skipped in light mode; all others run in both.
+"""
 
 from __future__ import annotations
 
 import os
+import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -11,8 +17,29 @@ import pytest
 
 from meshctl.adapters.kube import KubeCluster, connect
 from meshctl.model.objects import Object, Ref
+from meshctl.sandbox import Settings, down, preflight, status, up
 
 SANDBOX = "test"
+
+GOING = 120.0
+"""Seconds until a namespace has to be gone, of which Kubernetes takes 5 for an empty one."""
+
+
+def why_light() -> str:
+    """Why the sandbox of these tests is a light one; empty when it is full, or the cluster is given."""
+    if os.environ.get("MESHCTL_TEST_KUBECONFIG"):
+        return ""
+    if os.environ.get("MESHCTL_TEST_LIGHT"):
+        return "as MESHCTL_TEST_LIGHT asks"
+    return preflight.why_not_full()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip what needs a full sandbox where there is none."""
+    needy = [(item, mark.args[0]) for item in items if (mark := item.get_closest_marker("full"))]
+    if needy and (reason := why_light()):
+        for item, need in needy:
+            item.add_marker(pytest.mark.skip(f"needs {need}: the sandbox is in light mode ({reason})"))
 
 
 @pytest.fixture(scope="session")
@@ -21,9 +48,7 @@ def kubeconfig() -> Iterator[str]:
     if given := os.environ.get("MESHCTL_TEST_KUBECONFIG"):
         yield given
         return
-    from meshctl.sandbox import Settings, down, status, up
-
-    for _ in up(Settings(name=SANDBOX)):
+    for _ in up(Settings(name=SANDBOX, light=True if why_light() else None)):
         pass
     try:
         yield str(status(SANDBOX).kubeconfig)
@@ -39,14 +64,26 @@ def cluster(kubeconfig: str) -> Iterator[KubeCluster]:
     found.close()
 
 
+@pytest.fixture(scope="module")
+def going(cluster: KubeCluster) -> Iterator[list[Ref]]:
+    """Namespaces that a module's tests are done with: they are gone before another looks at what is there."""
+    refs: list[Ref] = []
+    yield refs
+    deadline = time.monotonic() + GOING
+    while (left := [ref for ref in refs if cluster.get(ref)]) and time.monotonic() < deadline:
+        time.sleep(0.5)
+    assert left == []
+
+
 @pytest.fixture
-def namespace(cluster: KubeCluster) -> Iterator[str]:
+def namespace(cluster: KubeCluster, going: list[Ref]) -> Iterator[str]:
     """A namespace that goes with the test."""
     name = f"test-{uuid.uuid4().hex[:8]}"
     ref = Ref("v1", "Namespace", "", name)
     cluster.create(Object({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}))
     yield name
     cluster.delete(ref)
+    going.append(ref)
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from meshctl.ports import Cluster
 
-pytestmark = [pytest.mark.cluster, pytest.mark.light]
+pytestmark = pytest.mark.cluster
 
 MINOR = "1.32"
 WATCH_SECONDS = 30.0

@@ -14,7 +14,7 @@ from meshctl.errors import FailedError
 from meshctl.model.objects import Object
 from meshctl.stages.difference import changes
 
-pytestmark = [pytest.mark.cluster, pytest.mark.light]
+pytestmark = pytest.mark.cluster
 
 TRIES = 25
 SEED = 20260101

@@ -144,6 +144,7 @@ BROKEN: dict[str, tuple[Callable[[str, str], Object], str]] = {
 }
 
 
+@pytest.mark.full("containers that start and crash")
 def test_what_cannot_come_up_ends_early_and_says_why(cluster: KubeCluster, namespace: str) -> None:
     def attempt(name: str) -> tuple[FailedError, list[str]]:
         made = BROKEN[name][0](namespace, name)
@@ -183,6 +184,7 @@ def test_a_quota_that_is_used_up_is_named(cluster: KubeCluster, namespace: str) 
     assert caught.value.code == "quota-exceeded"
 
 
+@pytest.mark.full("images that are pulled")
 def test_a_new_image_is_waited_for_though_the_old_pods_serve(cluster: KubeCluster, namespace: str) -> None:
     def ready(made: Object) -> bool:
         cluster.apply(made)
@@ -213,6 +215,7 @@ def test_an_object_that_is_held_names_its_finalizer(cluster: KubeCluster, namesp
     assert Changed("a", f"ConfigMap {namespace}/held", "gone") in events
 
 
+@pytest.mark.full("pods that answer")
 def test_a_pods_port_is_reached_by_many_connections(cluster: KubeCluster, namespace: str) -> None:
     probe = {"tcpSocket": {"port": 8080}, "periodSeconds": 1}
     made = cluster.apply(workload(namespace, "web", readinessProbe=probe))

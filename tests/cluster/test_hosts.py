@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from meshctl.sandbox import cgroups, hosts, network, preflight, rootfs
+from meshctl.sandbox import cgroups, hosts, network, rootfs
 from meshctl.sandbox.host_files import SshFiles
 from meshctl.sandbox.ledger import Begun, Ledger
 from meshctl.sandbox.names import HostLayout, Layout
@@ -17,10 +17,7 @@ from meshctl.sandbox.process import run
 from meshctl.sandbox.settings import Settings
 from meshctl.sandbox.undo import undo
 
-pytestmark = [
-    pytest.mark.cluster,
-    pytest.mark.skipif(bool(reason := preflight.why_not_full()), reason=f"no hosts here: {reason}"),
-]
+pytestmark = [pytest.mark.cluster, pytest.mark.full("hosts")]
 
 NAME = "t-hosts"
 

@@ -6,7 +6,7 @@ import pytest
 
 from tests.contracts.cluster_contract import ClusterContract
 
-pytestmark = [pytest.mark.cluster, pytest.mark.light]
+pytestmark = pytest.mark.cluster
 
 
 class TestKubeCluster(ClusterContract):

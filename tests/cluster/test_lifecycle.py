@@ -15,6 +15,8 @@ from meshctl.sandbox import status
 from tests.cluster.command import Audit, Command, snapshot
 from tests.cluster.conftest import SANDBOX
 
+pytestmark = pytest.mark.cluster
+
 DEMO = Path(__file__).parents[2] / "examples" / "demo" / "services.yaml"
 
 
@@ -42,6 +44,7 @@ def kubectl(path: str, kubeconfig: str, *words: str) -> subprocess.CompletedProc
     return subprocess.run([path, "--kubeconfig", kubeconfig, *words], capture_output=True, text=True)
 
 
+@pytest.mark.full("pods that answer")
 def test_the_main_job_ends_with_strict_mtls_all_in_sync_and_nothing_left(
     meshctl: Command, cluster: KubeCluster, services: str
 ) -> None:

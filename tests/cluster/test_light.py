@@ -9,6 +9,7 @@ import json
 import os
 import pwd
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
@@ -22,12 +23,12 @@ from typing import Any
 
 import pytest
 
-from meshctl.errors import MeshctlError
 from meshctl.sandbox import build
+from meshctl.sandbox.ledger import Ledger
 from meshctl.sandbox.paths import cache_root
 from meshctl.sandbox.versions import ISTIO_TAGS
 
-pytestmark = [pytest.mark.cluster, pytest.mark.light]
+pytestmark = pytest.mark.cluster
 
 NAME = "t-light"
 MAIN = "from meshctl.cli import main; main()"
@@ -54,6 +55,14 @@ spec:
   template:
     metadata: {labels: {app: simulated}}
     spec: {containers: [{name: web, image: "web:1"}]}
+"""
+GATEWAY = """
+apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: {name: open, namespace: istio-system}
+spec:
+  selector: {istio: ingressgateway}
+  servers: [{port: {number: PORT, name: http, protocol: HTTP}, hosts: ["*"]}]
 """
 WRONG = """
 apiVersion: networking.istio.io/v1
@@ -104,7 +113,7 @@ class Person:
         found = self.kubectl("-n", namespace, "get", "pods", "-l", labels, "-o", "json")
         return list(json.loads(found.stdout)["items"])
 
-    def processes(self) -> list[int]:
+    def everything(self) -> list[int]:
         """Numbers of all processes of this user."""
         return [
             int(path.name)
@@ -112,12 +121,24 @@ class Person:
             if path.name.isdigit() and _owned(path, self.uid)
         ]
 
+    def processes(self) -> list[int]:
+        """Numbers of the sandbox's own: each that it recorded leads a session, where its children are."""
+        recorded = {one.pid for one in Ledger(self.home / "state" / NAME / "ledger.jsonl").processes()}
+        return [pid for pid in self.everything() if _session(pid) in recorded]
+
 
 def _owned(path: Path, uid: int) -> bool:
     try:
         return path.stat().st_uid == uid and b"\0" in (path / "cmdline").read_bytes()
     except (FileNotFoundError, ProcessLookupError):
         return False
+
+
+def _session(pid: int) -> int:
+    try:
+        return os.getsid(pid)
+    except ProcessLookupError:
+        return 0
 
 
 def until(what: Callable[[], bool], seconds: float = 60) -> bool:
@@ -131,8 +152,8 @@ def until(what: Callable[[], bool], seconds: float = 60) -> bool:
 @pytest.fixture(scope="module")
 def person() -> Iterator[Person]:
     """An ordinary user, and the programs where they can read them."""
-    if not _built():
-        pytest.skip("the programs of light mode are not built: run `meshctl sandbox up --light` once")
+    for _ in build.build(ISTIO_TAGS, light=True):
+        pass
     home = Path(tempfile.mkdtemp(prefix="light-", dir="/tmp"))
     name = ""
     try:
@@ -168,15 +189,6 @@ def _with_python(person: Person) -> Person:
     pytest.skip(f"no {name} on this machine that an ordinary user may run with meshctl's packages")
 
 
-def _built() -> bool:
-    try:
-        found = build.binaries(ISTIO_TAGS, light=True)
-    except MeshctlError:
-        return False
-    assert found.kwok is not None
-    return all(path.exists() for path in (found.kwok, found.etcd, found.envoy, *found.istio.values()))
-
-
 def _share_cache(target: Path, somebody: Person) -> None:
     """The same programs in folders of the user's own, by links where the disk allows."""
     for kind in ("bin", "wheels"):
@@ -197,7 +209,8 @@ def world(person: Person) -> Iterator[Person]:
         yield person
     finally:
         person.meshctl("sandbox", "down", "--name", NAME)
-        assert person.processes() == [] or os.geteuid() != 0
+        # When it is no throw-away user, other processes are theirs too.
+        assert person.everything() == [] or os.geteuid() != 0
         assert not (person.home / "state" / NAME).exists()
 
 
@@ -222,17 +235,30 @@ def test_all_nodes_are_ready_and_nothing_listens_beyond_loopback(world: Person) 
         if any(it["type"] == "Ready" and it["status"] == "True" for it in one["status"]["conditions"])
     ]
     assert ready == [f"{NAME}-c1", f"{NAME}-c1-2", f"{NAME}-c1-3"]
-    assert _listening(world.uid) <= {"0100007F", "00000000000000000000000001000000"}
+    assert _listening(world) <= LOOPBACK
 
 
-def _listening(uid: int) -> set[str]:
-    """Addresses on which processes of a user listen, in hexadecimal. Source: proc(5), /proc/net/tcp."""
+LOOPBACK = {"0100007F", "00000000000000000000000001000000"}
+
+
+def _listening(person: Person) -> set[str]:
+    """Addresses on which the sandbox listens, as in /proc/net/tcp: in hexadecimal."""
     lines = [
         line.split()
         for table in ("tcp", "tcp6")
         for line in Path("/proc/net", table).read_text().splitlines()[1:]
     ]
-    return {line[1].split(":")[0] for line in lines if line[3] == "0A" and int(line[7]) == uid}
+    sockets = {link for pid in person.processes() for link in _links(Path(f"/proc/{pid}/fd"))}
+    return {line[1].split(":")[0] for line in lines if line[3] == "0A" and f"socket:[{line[9]}]" in sockets}
+
+
+def _links(folder: Path) -> list[str]:
+    found = []
+    with suppress(FileNotFoundError, ProcessLookupError):  # the process may end meanwhile
+        for path in folder.iterdir():
+            with suppress(FileNotFoundError):
+                found.append(str(path.readlink()))
+    return found
 
 
 def test_the_status_names_the_mode_and_a_server_on_loopback(world: Person) -> None:
@@ -263,6 +289,29 @@ def test_a_proxy_gets_its_certificate_and_all_configuration(mesh: Person, worklo
     [pod] = mesh.pods(namespace, labels)
     logs = mesh.kubectl("-n", namespace, "logs", pod["metadata"]["name"], "-c", "istio-proxy").stdout
     assert "generated new workload certificate" in logs
+
+
+def test_a_gateway_that_serves_listens_on_loopback_alone(mesh: Person) -> None:
+    def accepted() -> bool:
+        asked = mesh.meshctl(
+            "proxy-status", "deployment/istio-ingressgateway.istio-system", "-o", "json", check=False
+        )
+        proxies = json.loads(asked.stdout)["proxies"]
+        # Routes are asked for by listeners, so they come once a gateway serves.
+        states = {each["type"]: each["state"] for proxy in proxies for each in proxy["types"]}
+        return states.get("LDS") == states.get("RDS") == "synced"
+
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    gateway = GATEWAY.replace("PORT", str(port))
+    mesh.kubectl("apply", "-f", "-", stdin=gateway)
+    try:
+        assert until(accepted)
+        with socket.create_connection(("127.0.0.1", port), timeout=10):
+            assert _listening(mesh) <= LOOPBACK
+    finally:
+        mesh.kubectl("delete", "-f", "-", stdin=gateway)
 
 
 def test_simulated_pods_are_injected_and_run_at_addresses_of_their_own(mesh: Person) -> None:

@@ -94,6 +94,7 @@ def deployment(namespace: str, name: str, replicas: int) -> Object:
     return Object({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": meta, "spec": spec})
 
 
+@pytest.mark.full("sidecars that connect")
 def test_every_injected_pod_is_in_sync_and_found_by_its_deployment(world: World, home: str) -> None:
     (cluster,) = world.clusters.values()
     cluster.create(deployment(home, "web", 2))
@@ -137,7 +138,6 @@ def test_an_istiod_that_does_not_answer_is_named_and_the_rest_is_told(world: Wor
     assert len(told.istiods) > 1
 
 
-@pytest.mark.light
 def test_what_a_proxy_answers_is_what_is_told(world: World, namespace: str) -> None:
     with connected(world, namespace, ack="ack-1", nack="nack-1", silent="silent-1"):
         told = eventually(lambda: proxy_status(world, namespace=namespace), _settled)
@@ -150,14 +150,12 @@ def test_what_a_proxy_answers_is_what_is_told(world: World, namespace: str) -> N
     assert rejected.states["CDS"].error == "no such filter"
 
 
-@pytest.mark.light
 def test_an_unlike_name_gets_the_nearest_as_a_hint(world: World, namespace: str) -> None:
     with connected(world, namespace, ack="checkout-1"), pytest.raises(MeshctlError) as caught:
         proxy_status(world, workload="chekout-1")
     assert caught.value.hint == "did you mean checkout-1?"
 
 
-@pytest.mark.light
 def test_a_ready_mesh_is_sound(world: World) -> None:
     told = eventually(lambda: status(world), lambda seen: seen.is_sound)
     assert told.is_sound, told.findings

@@ -12,6 +12,8 @@ from meshctl.crds import crds
 from meshctl.model.objects import Object, Ref
 from tests.cluster.command import Audit, Command
 
+pytestmark = pytest.mark.cluster
+
 
 @pytest.fixture
 def bare(kubeconfig: str, tmp_path: Path) -> Command:

@@ -21,14 +21,11 @@ import pytest
 
 from meshctl.errors import ConflictError, FailedError
 from meshctl.model.event import Unchanged
-from meshctl.sandbox import Settings, Status, cgroups, controlplane, down, preflight, status, up
+from meshctl.sandbox import Settings, Status, cgroups, controlplane, down, status, up
 from meshctl.sandbox.network import NAMESPACES
 from meshctl.sandbox.paths import state_root
 
-pytestmark = [
-    pytest.mark.cluster,
-    pytest.mark.skipif(bool(reason := preflight.why_not_full()), reason=f"no full sandbox here: {reason}"),
-]
+pytestmark = [pytest.mark.cluster, pytest.mark.full("network namespaces and control groups")]
 
 T = TypeVar("T")
 

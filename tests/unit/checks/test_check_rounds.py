@@ -138,6 +138,7 @@ def test_a_cluster_that_is_down_breaks_one_rule_and_the_rest_is_skipped() -> Non
     outcomes = run(Site(Down("east")), checks(), FakeClock())
     assert [each.check for each in outcomes if each.findings] == ["api_server_answers"]
     (finding,) = (each for outcome in outcomes for each in outcome.findings)
+    assert finding.rule.code == "kube-reachable"
     assert finding.message == "no answer from the API server; connection refused"
     assert {each.skipped for each in outcomes if not each.findings} >= {"kube-reachable does not hold"}
     assert all(each.skipped for each in outcomes if not each.findings)

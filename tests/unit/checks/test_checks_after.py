@@ -27,7 +27,9 @@ def told(*pods: Object) -> list[str]:
         cluster.seed(each.content)
     chosen = [each for each in checks() if each.moment is Moment.AFTER]
     outcomes = run(Site(cluster), chosen, FakeClock())
-    return [f"{each.subject}: {each.message}" for outcome in outcomes for each in outcome.findings]
+    findings = [each for outcome in outcomes for each in outcome.findings]
+    assert {each.rule.code for each in findings} <= {"proxies-ready"}
+    return [f"{each.subject}: {each.message}" for each in findings]
 
 
 def test_proxies_that_are_ready_pass() -> None:

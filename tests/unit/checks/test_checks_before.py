@@ -134,6 +134,12 @@ def test_rights_are_asked_for_where_the_objects_are() -> None:
     assert as_rules([Right("a", "", "pods", "list")])[0].endswith("# Role in namespace a")
 
 
+def test_a_control_plane_of_another_mesh_of_ours_is_told_as_ours() -> None:
+    labels = {"app": "istiod", "operator.istio.io/component": "Pilot", "meshctl.dev/mesh": "other"}
+    there = obj("Deployment", "istiod", NS, labels=labels)
+    assert found(site(HOME, there))["revision-unclaimed"].endswith("installed by meshctl for mesh 'other'")
+
+
 def test_a_control_plane_of_another_tool_is_told_with_that_tool() -> None:
     labels = {"app": "istiod", "operator.istio.io/component": "Pilot"}
     there = obj("Deployment", "istiod", NS, labels=labels)

@@ -68,6 +68,15 @@ def test_every_command_but_completion_can_answer_in_json(name: str, command: cli
         assert any("--output" in option.opts for option in command.params), name
 
 
+def test_no_hint_names_a_command_that_is_not_there() -> None:
+    known = {name for name, _ in every_command()} | {name.partition(" ")[0] for name, _ in every_command()}
+    places = [*PACKAGE.rglob("*.py"), *(ROOT / "docs").rglob("*.md"), ROOT / "README.md"]
+    named = (
+        (path, each) for path in places for each in re.findall(r"`meshctl ([a-z][a-z-]*)", path.read_text())
+    )
+    assert [f"{path.relative_to(ROOT)}: {name}" for path, name in named if name not in known] == []
+
+
 def test_no_template_names_a_version() -> None:
     number = re.compile(r"\b1\.\d\d(\.\d+)?\b")
     for path in data("templates").rglob("*"):
@@ -108,7 +117,9 @@ def test_what_is_committed_speaks_of_the_project_alone() -> None:
     listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False)
     if listed.returncode:
         pytest.skip("not a git checkout")
-    forbidden = re.compile(r"pypi\.org|proxy\.golang\.org|deb\.debian\.org|registry\.npmjs|/root/|/work/")
+    forbidden = re.compile(
+        r"pypi\.org|proxy\.golang\.org|deb\.debian\.org|registry\.npmjs|/root/|/work/|/tmp/build"
+    )
     for name in listed.stdout.splitlines():
         path = ROOT / name
         if path == Path(__file__) or not path.is_file() or path.suffix == ".sum":

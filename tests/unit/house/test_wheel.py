@@ -17,9 +17,12 @@ ROOT = Path(__file__).parents[3]
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with what the wheel holds."""
     folder = tmp_path_factory.mktemp("wheel")
-    build = "from hatchling.builders.wheel import WheelBuilder; print(next(WheelBuilder('.').build(directory=r'%s')))"
+    build = [
+        "from hatchling.builders.wheel import WheelBuilder",
+        f"print(next(WheelBuilder('.').build(directory={str(folder)!r})))",
+    ]
     done = subprocess.run(
-        [sys.executable, "-c", build % folder], cwd=ROOT, capture_output=True, text=True, check=True
+        [sys.executable, "-c", "\n".join(build)], cwd=ROOT, capture_output=True, text=True, check=True
     )
     unpacked = folder / "site"
     with zipfile.ZipFile(done.stdout.strip().splitlines()[-1]) as wheel:

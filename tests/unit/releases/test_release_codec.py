@@ -95,9 +95,16 @@ def test_a_large_inventory_stays_small() -> None:
     assert len(encode(a_release(inventory=inventory))) < 100_000
 
 
-@pytest.mark.parametrize(
-    "data", [b"", b"nonsense", gzip.compress(b"{"), gzip.compress(b"[]"), gzip.compress(b'{"format": 1}')]
-)
+DAMAGED = {
+    "nothing": b"",
+    "not compressed": b"nonsense",
+    "not JSON": gzip.compress(b"{"),
+    "a list": gzip.compress(b"[]"),
+    "nothing but a format": gzip.compress(b'{"format": 1}'),
+}
+
+
+@pytest.mark.parametrize("data", DAMAGED.values(), ids=DAMAGED)
 def test_a_damaged_record_is_named(data: bytes) -> None:
     with pytest.raises(UnsupportedError, match=r"'meshctl\.m\.v1' cannot be read"):
         decode(data, "meshctl.m.v1")

@@ -174,6 +174,14 @@ def test_the_api_server_of_a_cluster_is_reached_at_the_nodes_address() -> None:
     assert CLUSTER.kubernetes_service == IPv4Address("10.96.16.1")
 
 
+def test_too_few_inotify_instances_are_told_with_the_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(preflight, "_instances", lambda wanted: wanted - 1)
+    with pytest.raises(FailedError, match="40 inotify instances, and this user has 39 left") as told:
+        preflight.check_watches(Settings(clusters=2), light=False)
+    assert told.value.code == "inotify-exhausted"
+    assert "sysctl fs.inotify.max_user_instances=" in told.value.hint
+
+
 def test_a_full_disk_is_refused_with_figures_before_anything_is_made(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -109,6 +110,34 @@ def test_a_proxy_finds_its_istiod_on_loopback_and_checks_its_name(
     assert launch.env["CA_ADDR"] == ""
     assert launch.probe == (PORTS.stand_in(1, 15021), "/healthz/ready")
     assert "127.0.0.1" in (tmp_path / config["proxyBootstrapTemplatePath"]).read_text()
+
+
+def test_istiod_is_told_where_proxies_listen_and_still_reads_the_mesh_of_its_revision(
+    around: Surroundings, tmp_path: Path
+) -> None:
+    revised = {**ISTIOD, "env": [*ISTIOD["env"], {"name": "REVISION", "value": "canary"}]}
+    launch = prepare(around, pod(revised), revised, 0, tmp_path)
+    assert "--meshConfig=sandbox/mesh" in launch.argv
+    assert launch.env["SHARED_MESH_CONFIG"] == "istio-canary"
+    sources = [one["address"] for one in json.loads((tmp_path / "sandbox/mesh").read_text())["configSources"]]
+    assert sources == ["k8s://", f"fs://{tmp_path}/sandbox/config"]
+    moved = json.loads((tmp_path / "sandbox/config/listeners.yaml").read_text())
+    values = {one["match"]["context"]: one["patch"]["value"] for one in moved["spec"]["configPatches"]}
+    assert values["GATEWAY"] == {"address": {"socket_address": {"address": "127.0.0.1"}}}
+    assert values["SIDECAR_INBOUND"] == values["SIDECAR_OUTBOUND"] == {"bind_to_port": False}
+
+
+def test_envoy_answers_for_its_readiness_itself(around: Surroundings, tmp_path: Path) -> None:
+    around.binaries.bootstrap.write_text(
+        '{"match": {"prefix": "/healthz/ready"}, "route": {"cluster": "agent"}, '
+        '"port": {{ .config.StatusPort }}}'
+    )
+    launch = prepare(around, pod(APP, PROXY), PROXY, 1, tmp_path)
+    template = tmp_path / yaml.safe_load(launch.env["PROXY_CONFIG"])["proxyBootstrapTemplatePath"]
+    assert template.read_text() == (
+        '{"match": {"prefix": "/healthz/ready"}, "route": {"prefix_rewrite": "/ready", "cluster": "agent"}, '
+        '"port": {{ .config.ProxyAdminPort }}}'
+    )
 
 
 def test_a_proxy_waits_while_its_istiod_does_not_run(around: Surroundings, tmp_path: Path) -> None:

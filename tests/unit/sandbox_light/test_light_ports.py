@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -24,30 +25,44 @@ def test_no_two_uses_share_a_port() -> None:
     assert len(ports) == len(set(ports)) == 7 + PLACES * len(POD_PORTS)
 
 
+def choose(record: Path) -> Ports:
+    """The choice of a run that has come to its end."""
+    with ExitStack() as held:
+        return light_ports.choose(record, held)
+
+
 def test_a_second_run_finds_the_ports_of_the_first(tmp_path: Path) -> None:
     record = tmp_path / "c1" / "ports.json"
-    first = light_ports.choose(record)
-    assert light_ports.choose(record) == first == light_ports.read(record)
+    first = choose(record)
+    assert choose(record) == first == light_ports.read(record)
 
 
 def test_clusters_that_start_together_get_blocks_that_do_not_overlap(tmp_path: Path) -> None:
-    first = light_ports.choose(tmp_path / "c1.json")
-    second = light_ports.choose(tmp_path / "c2.json", [first])
-    assert not set(first.all()) & set(second.all())
+    with ExitStack() as one, ExitStack() as other:
+        first = light_ports.choose(tmp_path / "c1.json", one)
+        second = light_ports.choose(tmp_path / "c2.json", other)
+        assert not set(first.all()) & set(second.all())
+
+
+def test_a_block_that_another_run_is_about_to_use_is_refused_by_name(tmp_path: Path) -> None:
+    with ExitStack() as held:
+        ports = light_ports.choose(tmp_path / "ports.json", held)
+        with pytest.raises(ConflictError, match=f"port {ports.claim} .*, wanted for the run of meshctl"):
+            choose(tmp_path / "ports.json")
 
 
 def test_a_block_with_a_port_in_use_is_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(light_ports, "is_free", lambda port: port != 17_003)
-    assert 17_003 not in set(light_ports.choose(tmp_path / "ports.json").all())
+    assert 17_003 not in set(choose(tmp_path / "ports.json").all())
 
 
 def test_a_written_down_port_that_somebody_took_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ports = light_ports.choose(tmp_path / "ports.json")
+    ports = choose(tmp_path / "ports.json")
     monkeypatch.setattr(light_ports, "is_free", lambda port: port != ports.kwok)
     with pytest.raises(ConflictError, match=f"port {ports.kwok} on 127.0.0.1, wanted for the kwok") as told:
-        light_ports.choose(tmp_path / "ports.json")
+        choose(tmp_path / "ports.json")
     assert told.value.code == "port-taken"
 
 
@@ -56,7 +71,7 @@ def test_no_free_block_at_all_is_an_error_with_a_remedy(
 ) -> None:
     monkeypatch.setattr(light_ports, "is_free", lambda port: False)
     with pytest.raises(ConflictError) as told:
-        light_ports.choose(tmp_path / "ports.json")
+        choose(tmp_path / "ports.json")
     assert told.value.code == "no-free-ports"
     assert "sandbox down" in told.value.hint
 

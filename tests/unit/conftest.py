@@ -1,3 +1,5 @@
+"""What tests of every room may use."""
+
 from __future__ import annotations
 
 import sys
