@@ -226,7 +226,7 @@ def _conflicts(door: ports.Cluster, desired: Manifest) -> tuple[str, ...]:
         f"{obj.ref}: {words(clashes)}"
         for part in desired.parts
         for obj in part.objects
-        if obj.ref in live and not live[obj.ref].at("metadata.deletionTimestamp")
+        if obj.ref in live and not live[obj.ref].is_leaving
         if (clashes := conflicts(obj, live[obj.ref], part.yields))
     )
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from meshctl.adapters import xds
 from meshctl.errors import FailedError, MeshctlError, UnreachableError, nearest
+from meshctl.model.labels import INJECTED
 from meshctl.model.objects import Kind
 from meshctl.model.proxy import Inventory, Istiod, ProxyStatus
 from meshctl.stages import sync
@@ -137,7 +138,7 @@ def _inventory(cluster: Cluster, servers: Sequence[Server], namespace: str) -> I
     """The cluster's pods with a proxy, without what only proxies that match none of them need."""
     cluster_id = servers[0].cluster_id if servers else cluster.name
     pods: list[Object] = []
-    for labels in (sync.INJECTED, "app=ztunnel"):  # a ztunnel is not injected
+    for labels in (INJECTED, "app=ztunnel"):  # a ztunnel is not injected
         pods += cluster.list("v1", "Pod", namespace=namespace, labels=labels, fields=sync.ALIVE)
     return Inventory(cluster_id, sync.seats(pods, cluster_id))
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from meshctl.adapters.xds import ROOT_CONFIG_MAP
 from meshctl.errors import MeshctlError
+from meshctl.model.labels import INJECTED
 from meshctl.model.objects import Ref
 from meshctl.model.standing import MeshStatus, Standing
 from meshctl.stages import standing, sync
@@ -160,7 +161,7 @@ def _secrets(cluster: Cluster, namespace: str) -> tuple[Object, ...]:
 
 
 def _pods(cluster: Cluster) -> tuple[Object, ...] | None:
-    return cluster.list("v1", "Pod", labels=sync.INJECTED, fields=sync.ALIVE)
+    return cluster.list("v1", "Pod", labels=INJECTED, fields=sync.ALIVE)
 
 
 def _take(unread: dict[str, MeshctlError], what: str, read: Future[T | MeshctlError], default: T) -> T:

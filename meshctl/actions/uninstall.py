@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from meshctl.model.labels import INJECTED
 from meshctl.stages.apply import apply
 from meshctl.stages.belongings import sight
 from meshctl.stages.draining import OWNED, drained
 from meshctl.stages.kinds import WORKLOADS
 from meshctl.stages.observe import inventory, look, observe
 from meshctl.stages.removal import doomed, removal
-from meshctl.stages.residue import INJECTED, attached, residue
+from meshctl.stages.residue import attached, residue
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -20,8 +21,8 @@ if TYPE_CHECKING:
     from meshctl.model.event import Event
     from meshctl.model.objects import Object, Ref
     from meshctl.model.plan import Plan
+    from meshctl.model.removal import Scope
     from meshctl.ports import World
-    from meshctl.stages.removal import Scope
     from meshctl.stages.residue import Attached, Remainder
 
 

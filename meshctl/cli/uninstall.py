@@ -58,7 +58,7 @@ def uninstall(app: App, drain: float, dry_run: bool, timeout: float, **scope: An
       meshctl uninstall --purge --dry-run -o json
     """
     from meshctl.actions.uninstall import uninstall as actions_uninstall
-    from meshctl.stages.removal import Scope
+    from meshctl.model.removal import Scope
 
     world = app.target.world()
     wanted = Scope(namespace=app.target.istio_namespace, seconds=timeout, **scope)

@@ -12,9 +12,7 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import TYPE_CHECKING
 
-from meshctl.model.labels import COMPONENT, OPERATOR, REVISION, TAG
-from meshctl.model.labels import GENERATED as GENERATED
-from meshctl.model.labels import MESH as MESH
+from meshctl.model.labels import COMPONENT, GENERATED, MESH, OPERATOR, REVISION, TAG
 from meshctl.model.objects import Ref
 from meshctl.stages.kinds import DEFINITION, WEBHOOKS
 from meshctl.stages.observe import THREADS

@@ -7,10 +7,11 @@ from itertools import chain
 from typing import TYPE_CHECKING
 
 from meshctl.errors import ConfigError, ConflictError, listed
+from meshctl.model.labels import MESH
 from meshctl.model.plan import Apply, Await, Condition, Delete, Phase, Plan, Record
 from meshctl.model.release import Release, Status
 from meshctl.stages import tags
-from meshctl.stages.belongings import MESH, comes_with_istiod
+from meshctl.stages.belongings import comes_with_istiod
 from meshctl.stages.claims import Claims
 from meshctl.stages.difference import adjusted, changes, held_by_others, words
 from meshctl.stages.kinds import DEFINITION, by_rank, same

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from meshctl.model.labels import INJECTED as INJECTED
 from meshctl.stages.belongings import (
     CA_SECRET,
     INJECTION,
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from meshctl.model.objects import Object, Ref
-    from meshctl.stages.removal import Scope
+    from meshctl.model.removal import Scope
 
 
 @dataclass(frozen=True, slots=True, order=True)

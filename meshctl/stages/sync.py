@@ -8,7 +8,6 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any, Final
 
 from meshctl.errors import ConfigError, listed, nearest
-from meshctl.model.labels import INJECTED as INJECTED
 from meshctl.model.labels import PROXY, REVISION
 from meshctl.model.proxy import Carrier, Proxy, Seat
 from meshctl.stages.readiness import troubles, unready

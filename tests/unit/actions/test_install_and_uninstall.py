@@ -14,10 +14,10 @@ from meshctl.model.event import Done, Event, Failed, Skipped
 from meshctl.model.mesh import Inputs
 from meshctl.model.objects import Ref
 from meshctl.model.release import Status
+from meshctl.model.removal import Scope
 from meshctl.ports import World
 from meshctl.stages.load import Loaded, load
 from meshctl.stages.observe import inventory
-from meshctl.stages.removal import Scope
 from tests.fakes import FakeClock, FakeCluster, FakeFiles
 
 ISTIOD = Ref("apps/v1", "Deployment", "istio-system", "istiod")

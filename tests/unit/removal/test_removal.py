@@ -13,11 +13,12 @@ from meshctl.model.manifest import Manifest
 from meshctl.model.objects import Object, Ref
 from meshctl.model.plan import Delete, Plan, Save
 from meshctl.model.release import Release, Status
+from meshctl.model.removal import Scope
 from meshctl.stages.apply import apply
 from meshctl.stages.belongings import sight
 from meshctl.stages.observe import inventory, look, observe
 from meshctl.stages.plan import plan
-from meshctl.stages.removal import Scope, removal
+from meshctl.stages.removal import removal
 from meshctl.stages.residue import Remainder, residue
 from tests.building import obj, part, ref, release, words
 from tests.fakes import KINDS, FakeClock, FakeCluster, FakeFiles, FakeReleases, kind_of
