@@ -11,7 +11,6 @@ from meshctl.model.event import Changed, Done, Failed, Skipped, Unchanged
 from meshctl.model.plan import Apply
 from meshctl.model.release import Release, Status
 from meshctl.stages import catalogue, support
-from meshctl.stages.apply import apply
 from meshctl.stages.claims import Claims
 from meshctl.stages.observe import inventory, look, observe
 from meshctl.stages.plan import plan
@@ -39,17 +38,11 @@ class Wave:
     values: Values
     plan: Plan
 
-    def go(self, world: World) -> Iterator[Event]:
-        """Do it; see `stages.apply.apply`."""
-        return apply(
-            world.clusters[self.cluster], world.releases[self.cluster], world.files, world.clock, self.plan
-        )
-
 
 def install(
     world: World, asked: Loaded, *, take_over: bool = False, adopt: bool = False, seconds: float = 300.0
 ) -> Iterator[Wave]:
-    """Plan each cluster of the mesh. Only reads; a wave is sent by its `go`.
+    """Plan each cluster of the mesh. Only reads; a wave is sent by `doing.do`.
 
     Args:
         world: doors to the clusters of the mesh.

@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from meshctl.model.labels import INJECTED
-from meshctl.stages.apply import apply
 from meshctl.stages.belongings import sight
 from meshctl.stages.draining import OWNED, drained
 from meshctl.stages.kinds import WORKLOADS
@@ -18,7 +17,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from meshctl import ports
-    from meshctl.model.event import Event
     from meshctl.model.objects import Object, Ref
     from meshctl.model.plan import Plan
     from meshctl.model.removal import Scope
@@ -44,12 +42,6 @@ class Leave:
     before: tuple[Ref, ...]
     scope: Scope
 
-    def go(self, world: World) -> Iterator[Event]:
-        """Do it; see `stages.apply.apply`."""
-        return apply(
-            world.clusters[self.cluster], world.releases[self.cluster], world.files, world.clock, self.plan
-        )
-
     def left(self, world: World) -> tuple[Remainder, ...]:
         """What is still there and was not there before, each with the reason why it stays. Only reads."""
         door = world.clusters[self.cluster]
@@ -58,7 +50,7 @@ class Leave:
 
 
 def uninstall(world: World, scope: Scope, *, drain: int = 2) -> Iterator[Leave]:
-    """Plan the removal from each cluster. Only reads; it is done by `go`.
+    """Plan the removal from each cluster. Only reads; it is done by `doing.do`.
 
     It needs no files, and no record either: what a record does not list is found by labels and names.
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from meshctl.cli.report import Json, Text, Yaml
 from meshctl.errors import ConfigError, InternalError, MeshctlError, StoppedError
 
 if TYPE_CHECKING:
@@ -84,13 +85,15 @@ def command(*, cluster: bool = False, yes: bool = False, works: bool = False) ->
     def wrap(function: F) -> F:
         @functools.wraps(function)
         def callback(**options: Any) -> Any:
-            from meshctl.cli.report import report_for
-
             target = Target(*(options.pop(name) or "" for name in TARGET)) if cluster else Target()
             report = report_for(options.pop("output"), verbose=options.pop("verbose", False))
             app = App(report, target, options.pop("yes", False))
             with app.report:
-                return function(app, **options)
+                try:
+                    return function(app, **options)
+                except MeshctlError as error:
+                    app.report.error(error)
+                    return error.exit_code
 
         made: Any = callback
         for option in [
@@ -134,13 +137,24 @@ _TARGET_OPTIONS = (
 )
 
 
+def report_for(form: str, *, verbose: bool = False) -> Report:
+    """The reporter for `-o`, live where a person is watching."""
+    if form == "json":
+        return Json()
+    if form == "yaml":
+        return Yaml()
+    if sys.stderr.isatty() and not verbose:
+        from meshctl.cli.live import Live
+
+        return Live()
+    return Text(verbose=verbose)
+
+
 def run(group: click.Group) -> int:
     """Run the command line; the exit code.
 
     0 done, 1 failed, 2 usage or input, 3 findings, 4 stopped part-way, 70 a fault of ours.
     """
-    from meshctl.cli import report
-
     try:
         code = group.main(prog_name="meshctl", standalone_mode=False)
     except click.exceptions.Exit as stop:
@@ -149,18 +163,15 @@ def run(group: click.Group) -> int:
         error.show()
         return 2
     except (click.Abort, KeyboardInterrupt):
-        report.error(
+        Text().error(
             StoppedError("interrupted", "interrupted", hint="run the same command again to continue")
         )
         return StoppedError.exit_code
     except BrokenPipeError:  # the reader, such as `head`, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except MeshctlError as error:
-        report.error(error)
-        return error.exit_code
     except Exception as fault:  # noqa: BLE001 (the last net: a fault of ours is told as one)
-        report.error(_bug(fault))
+        Text().error(_bug(fault))
         return InternalError.exit_code
     return code if isinstance(code, int) else 0
 

@@ -39,6 +39,7 @@ def install(app: App, dry_run: bool, take_over: bool, adopt: bool, timeout: floa
       meshctl install -f operator.yaml -f values.yaml --revision canary
       meshctl install --dry-run
     """
+    from meshctl.actions.doing import do
     from meshctl.actions.install import rehearse
     from meshctl.actions.rights import require_rights
 
@@ -57,7 +58,7 @@ def install(app: App, dry_run: bool, take_over: bool, adopt: bool, timeout: floa
             app.report.note(f"! {warning}")
         require_rights(world.clusters[wave.cluster], wave.plan)
         app.confirm("Go on?")
-        for event in wave.go(world):
+        for event in do(world, wave.plan):
             app.report.event(event)
 
 

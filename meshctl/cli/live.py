@@ -8,17 +8,17 @@ import click
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from meshctl.cli.report import Tally, event_line
+from meshctl.cli.report import Tally, Text, event_line
 from meshctl.model.event import Changed, Done, Failed, Skipped, Started, Unchanged, Waiting, Warned
 
 if TYPE_CHECKING:
+    from meshctl.errors import MeshctlError
     from meshctl.model.event import Event
 
 
 class Live:
     """A spinner for each group at work, with its elapsed time and what it does or waits for."""
 
-    is_json = False
     form = "text"
 
     def __init__(self) -> None:
@@ -60,6 +60,11 @@ class Live:
     def note(self, text: str) -> None:
         """To stderr, above the lines that move."""
         self.console.print(text, markup=False)
+
+    def error(self, error: MeshctlError) -> None:
+        """As plain text does, when nothing moves any more."""
+        self.pause()
+        Text().error(error)
 
     def pause(self) -> None:
         """Take the moving lines away, for a question or a result."""

@@ -6,7 +6,6 @@ Results go to stdout; progress and errors go to stderr. Nothing else in meshctl 
 from __future__ import annotations
 
 import json
-import sys
 import time
 from collections import Counter
 from dataclasses import replace
@@ -30,7 +29,6 @@ WAIT_EVERY = 2.0
 class Report(Protocol):
     """Where a command's words go."""
 
-    is_json: bool
     form: str
 
     def event(self, event: Event) -> None:
@@ -43,6 +41,10 @@ class Report(Protocol):
 
     def note(self, text: str) -> None:
         """A line of context for a person, beside the answer."""
+        ...
+
+    def error(self, error: MeshctlError) -> None:
+        """Tell why the command failed."""
         ...
 
     def pause(self) -> None:
@@ -78,7 +80,6 @@ def _counted(word: str, count: int) -> str:
 class Text:
     """Plain lines: what is waited for, and what was done; each object with `--verbose`."""
 
-    is_json = False
     form = "text"
 
     def __init__(self, *, verbose: bool = False) -> None:
@@ -113,6 +114,13 @@ class Text:
         """To stderr."""
         click.echo(text, err=True)
 
+    def error(self, error: MeshctlError) -> None:
+        """To stderr; red on a terminal, never by colour alone."""
+        first, *rest = error_lines(error)
+        click.echo(click.style(first, fg="red"), err=True)
+        for line in rest:
+            click.echo(line, err=True)
+
     def pause(self) -> None:
         """Nothing is drawn, so nothing is in the way."""
 
@@ -126,7 +134,6 @@ class Text:
 class Json(Text):
     """One object a line for events, one document for an answer; keys in a fixed order."""
 
-    is_json = True
     form = "json"
     is_streaming = False
 
@@ -142,6 +149,10 @@ class Json(Text):
     def note(self, text: str) -> None:
         """A program has no use for it."""
 
+    def error(self, error: MeshctlError) -> None:
+        """One object, to stderr."""
+        click.echo(json.dumps({"error": error_data(error)}), err=True)
+
 
 class Yaml(Json):
     """As JSON, for answers in YAML."""
@@ -153,19 +164,6 @@ class Yaml(Json):
         import yaml
 
         click.echo(yaml.safe_dump(data, sort_keys=False), nl=False)
-
-
-def report_for(form: str, *, verbose: bool = False) -> Report:
-    """The reporter for `-o`, live where a person is watching."""
-    if form == "json":
-        return Json()
-    if form == "yaml":
-        return Yaml()
-    if sys.stderr.isatty() and not verbose:
-        from meshctl.cli.live import Live
-
-        return Live()
-    return Text(verbose=verbose)
 
 
 def event_line(event: Event) -> str:
@@ -237,17 +235,6 @@ def error_data(error: MeshctlError) -> dict[str, Any]:
     if isinstance(error, ProblemsError):
         data["problems"] = [error_data(problem) for problem in error.problems]
     return data
-
-
-def error(error: MeshctlError) -> None:
-    """Tell an error, to stderr; red on a terminal, never by colour alone."""
-    if any(word in sys.argv for word in ("-ojson", "json", "--output=json", "-o=json")):
-        click.echo(json.dumps({"error": error_data(error)}), err=True)
-        return
-    first, *rest = error_lines(error)
-    click.echo(click.style(first, fg="red"), err=True)
-    for line in rest:
-        click.echo(line, err=True)
 
 
 def table(rows: Sequence[Sequence[str]], header: Sequence[str]) -> str:

@@ -57,6 +57,7 @@ def uninstall(app: App, drain: float, dry_run: bool, timeout: float, **scope: An
       meshctl uninstall --purge --yes
       meshctl uninstall --purge --dry-run -o json
     """
+    from meshctl.actions.doing import do
     from meshctl.actions.uninstall import uninstall as actions_uninstall
     from meshctl.model.removal import Scope
 
@@ -76,7 +77,7 @@ def uninstall(app: App, drain: float, dry_run: bool, timeout: float, **scope: An
             app.report.result(removal_data(leave, ()), "")
             continue
         app.confirm(f"Remove all this from {leave.cluster}?")
-        for event in leave.go(world):
+        for event in do(world, leave.plan):
             app.report.event(event)
         left = leave.left(world)
         app.report.result(removal_data(leave, left), left_text(left))

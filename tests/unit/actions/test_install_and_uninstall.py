@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from meshctl.actions.doing import do
 from meshctl.actions.install import Wave, install, rehearse
 from meshctl.actions.uninstall import uninstall
 from meshctl.adapters.releases import ClusterReleases
@@ -42,11 +43,11 @@ class Ground:
         return wave
 
     def install(self, profile: str = "minimal", *sets: str) -> list[Event]:
-        return list(self.wave(profile, *sets).go(self.world))
+        return list(do(self.world, self.wave(profile, *sets).plan))
 
     def uninstall(self, *, purge: bool = True) -> Iterator[object]:
         for leave in uninstall(self.world, Scope("mesh", purge=purge)):
-            list(leave.go(self.world))
+            list(do(self.world, leave.plan))
             yield from leave.left(self.world)
 
 
@@ -176,7 +177,7 @@ def test_uninstall_takes_all_revisions_and_leaves_what_was_there_before(ground: 
 def test_uninstall_knows_the_namespace_from_the_record(ground: Ground) -> None:
     before = inventory(ground.cluster)
     (wave,) = install(ground.world, load(Inputs(profile="minimal", namespace="mesh-system", cluster="here")))
-    list(wave.go(ground.world))
+    list(do(ground.world, wave.plan))
     assert list(ground.uninstall()) == []
     assert inventory(ground.cluster) == before
 
@@ -201,5 +202,5 @@ def test_a_field_that_somebody_took_is_told_with_its_owner_and_taken_back_only_w
     assert any("somebody" in each for each in told.value.details)
     assert ground.cluster.writes == []
     (wave,) = install(ground.world, ground.asked(), take_over=True)
-    list(wave.go(ground.world))
+    list(do(ground.world, wave.plan))
     assert ground.wave().plan.is_empty

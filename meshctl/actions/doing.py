@@ -1,0 +1,20 @@
+"""What install and uninstall have in common: a plan is done where it was made for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from meshctl.stages.apply import apply
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from meshctl.model.event import Event
+    from meshctl.model.plan import Plan
+    from meshctl.ports import World
+
+
+def do(world: World, plan: Plan) -> Iterator[Event]:
+    """Do a plan in its cluster; see `stages.apply.apply`."""
+    name = plan.cluster
+    return apply(world.clusters[name], world.releases[name], world.files, world.clock, plan)
