@@ -80,7 +80,8 @@ def _every(group: click.Group, context: click.Context, prefix: str) -> list[tupl
 
 
 def _command(name: str, command: click.Command) -> str:
-    context = click.Context(command, info_name=f"meshctl {name}", terminal_width=100)
+    parent = click.Context(cli, info_name="meshctl", **cli.context_settings)
+    context = click.Context(command, parent=parent, info_name=name, terminal_width=100)
     return f"## meshctl {name}\n\n```text\n{command.get_help(context)}\n```\n"
 
 
