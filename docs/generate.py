@@ -11,7 +11,8 @@ import click
 from meshctl.actions.checks import checks
 from meshctl.cli import cli
 from meshctl.model.check import Moment
-from meshctl.stages import catalogue, soundness
+from meshctl.stages.seeing import soundness
+from meshctl.stages.settings import catalogue
 
 REFERENCE = Path(__file__).parent / "reference"
 

@@ -15,11 +15,12 @@ from meshctl.model.check import Check, Moment, Outcome
 from meshctl.model.finding import Rule
 from meshctl.model.observation import Observation
 from meshctl.registry import plugins
-from meshctl.stages import catalogue, soundness, support
-from meshctl.stages.difference import conflicts, words
-from meshctl.stages.observe import look, observe
-from meshctl.stages.render import render
-from meshctl.stages.resolve import resolve
+from meshctl.stages.planning.difference import conflicts, words
+from meshctl.stages.rendering.render import render
+from meshctl.stages.seeing import soundness
+from meshctl.stages.seeing.observe import look, observe
+from meshctl.stages.settings import catalogue, support
+from meshctl.stages.settings.resolve import resolve
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from meshctl.model.manifest import Manifest
     from meshctl.model.mesh import Cluster
     from meshctl.ports import Clock, World
-    from meshctl.stages.load import Loaded
+    from meshctl.stages.settings.load import Loaded
 
 PAUSE = 1.0
 """Seconds between two rounds of what may still settle."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from meshctl.stages.apply import apply
+from meshctl.stages.applying.apply import apply
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -15,6 +15,6 @@ if TYPE_CHECKING:
 
 
 def do(world: World, plan: Plan) -> Iterator[Event]:
-    """Do a plan in its cluster; see `stages.apply.apply`."""
+    """Do a plan in its cluster; see `stages.applying.apply.apply`."""
     name = plan.cluster
     return apply(world.clusters[name], world.releases[name], world.files, world.clock, plan)

@@ -10,13 +10,13 @@ from meshctl.errors import AccessError, ConflictError, FailedError, MeshctlError
 from meshctl.model.event import Changed, Done, Failed, Skipped, Unchanged
 from meshctl.model.plan import Apply
 from meshctl.model.release import Release, Status
-from meshctl.stages import catalogue, support
-from meshctl.stages.claims import Claims
-from meshctl.stages.observe import inventory, look, observe
-from meshctl.stages.plan import plan
-from meshctl.stages.render import render
-from meshctl.stages.resolve import resolve
-from meshctl.stages.tags import without_taken
+from meshctl.stages.planning.claims import Claims
+from meshctl.stages.planning.plan import plan
+from meshctl.stages.planning.tags import without_taken
+from meshctl.stages.rendering.render import render
+from meshctl.stages.seeing.observe import inventory, look, observe
+from meshctl.stages.settings import catalogue, support
+from meshctl.stages.settings.resolve import resolve
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from meshctl.model.plan import Plan
     from meshctl.model.values import Values
     from meshctl.ports import World
-    from meshctl.stages.load import Loaded
+    from meshctl.stages.settings.load import Loaded
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from meshctl.errors import FailedError, MeshctlError, UnreachableError, nearest
 from meshctl.model.labels import INJECTED
 from meshctl.model.objects import Kind
 from meshctl.model.proxy import Inventory, Istiod, ProxyStatus
-from meshctl.stages import sync
+from meshctl.stages.seeing import sync
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

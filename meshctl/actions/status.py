@@ -12,8 +12,8 @@ from meshctl.errors import MeshctlError
 from meshctl.model.labels import INJECTED
 from meshctl.model.objects import Ref
 from meshctl.model.standing import MeshStatus, Standing
-from meshctl.stages import standing, sync
-from meshctl.stages.soundness import judged
+from meshctl.stages.seeing import standing, sync
+from meshctl.stages.seeing.soundness import judged
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

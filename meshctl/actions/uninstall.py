@@ -6,12 +6,12 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from meshctl.model.labels import INJECTED
-from meshctl.stages.belongings import sight
-from meshctl.stages.draining import OWNED, drained
-from meshctl.stages.kinds import WORKLOADS
-from meshctl.stages.observe import inventory, look, observe
-from meshctl.stages.removal import doomed, removal
-from meshctl.stages.residue import attached, residue
+from meshctl.stages.planning.kinds import WORKLOADS
+from meshctl.stages.removing.belongings import sight
+from meshctl.stages.removing.draining import OWNED, drained
+from meshctl.stages.removing.removal import doomed, removal
+from meshctl.stages.removing.residue import attached, residue
+from meshctl.stages.seeing.observe import inventory, look, observe
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from meshctl.model.plan import Plan
     from meshctl.model.removal import Scope
     from meshctl.ports import World
-    from meshctl.stages.residue import Attached, Remainder
+    from meshctl.stages.removing.residue import Attached, Remainder
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from meshctl.cli.app import App
     from meshctl.ports import World
-    from meshctl.stages.load import Loaded
+    from meshctl.stages.settings.load import Loaded
 
 
 class Duration(click.ParamType):  # type: ignore[type-arg]  # no parameter before click 8.4
@@ -86,7 +86,7 @@ def loaded(app: App, asked: dict[str, Any]) -> Loaded:
         ConfigError: something in it is wrong; nothing was sent.
     """
     from meshctl.model.mesh import Inputs
-    from meshctl.stages.load import load
+    from meshctl.stages.settings.load import load
 
     stdin = sys.stdin.read() if "-" in asked["files"] else ""
     namespace = app.target.istio_namespace

@@ -45,9 +45,9 @@ def generate(app: App, istio_namespace: str, out: str | None, **asked: Any) -> N
     from pathlib import Path
 
     from meshctl.cli.app import Target
-    from meshctl.stages.emit import dump
-    from meshctl.stages.render import render
-    from meshctl.stages.resolve import resolve
+    from meshctl.stages.rendering.emit import dump
+    from meshctl.stages.rendering.render import render
+    from meshctl.stages.settings.resolve import resolve
 
     app = App(app.report, Target(istio_namespace=istio_namespace))
     wanted = loaded(app, asked)
@@ -76,7 +76,7 @@ def list_profiles(app: App) -> None:
     Examples:
       meshctl profile list
     """
-    from meshctl.stages import catalogue
+    from meshctl.stages.settings import catalogue
 
     found = [(name, catalogue.profile(name)[-1].summary) for name in catalogue.profiles()]
     app.report.result(
@@ -98,8 +98,8 @@ def values(app: App, explain: str | None, **asked: Any) -> None:
       meshctl values --profile demo
       meshctl values --set pilot.traceSampling=5 --explain pilot.traceSampling
     """
-    from meshctl.stages.emit import dump
-    from meshctl.stages.resolve import resolve
+    from meshctl.stages.rendering.emit import dump
+    from meshctl.stages.settings.resolve import resolve
 
     wanted = loaded(app, asked)
     settled = resolve(wanted, wanted.mesh.clusters[0])

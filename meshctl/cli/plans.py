@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from meshctl.actions.uninstall import Leave
     from meshctl.model.plan import Change, Plan, Step
-    from meshctl.stages.residue import Attached, Remainder
+    from meshctl.stages.removing.residue import Attached, Remainder
 
 MOST_CHANGES = 12
 """Leaves shown of one object; JSON has them all."""

@@ -26,7 +26,7 @@ def status(app: App) -> int:
     """
     from meshctl.actions.status import status as ask
     from meshctl.cli.tables import mesh_text
-    from meshctl.stages.status_data import mesh_status_data
+    from meshctl.stages.seeing.status_data import mesh_status_data
 
     answer = ask(app.target.world(), istio_namespace=app.target.istio_namespace)
     app.report.result(mesh_status_data(answer), mesh_text(answer))
@@ -44,7 +44,7 @@ def history(app: App, mesh: str) -> None:
       meshctl history
     """
     from meshctl.cli.tables import history_text
-    from meshctl.stages.status_data import release_data
+    from meshctl.stages.seeing.status_data import release_data
 
     records = tuple(each for one in app.target.world().releases.values() for each in one.of(mesh))
     app.report.result([release_data(each) for each in records], history_text(records))
@@ -79,7 +79,7 @@ def proxy_status(app: App, workload: str, revision: str, timeout: float) -> int:
     """
     from meshctl.actions.proxies import proxy_status as ask
     from meshctl.cli.tables import proxies_text
-    from meshctl.stages.status_data import proxy_status_data
+    from meshctl.stages.seeing.status_data import proxy_status_data
 
     answer = ask(
         app.target.world(),

@@ -13,7 +13,7 @@ from typing import Any
 
 from meshctl.adapters.kube import KubeCluster
 from meshctl.model.objects import Object, Ref
-from meshctl.stages.observe import CHURNING, inventory, look
+from meshctl.stages.seeing.observe import CHURNING, inventory, look
 
 MESHCTL = str(Path(sys.executable).with_name("meshctl"))
 WRITES = frozenset({"create", "update", "patch", "delete", "deletecollection"})

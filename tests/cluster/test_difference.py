@@ -12,7 +12,7 @@ import pytest
 from meshctl.adapters.kube import KubeCluster
 from meshctl.errors import FailedError
 from meshctl.model.objects import Object
-from meshctl.stages.difference import changes
+from meshctl.stages.planning.difference import changes
 
 pytestmark = pytest.mark.cluster
 

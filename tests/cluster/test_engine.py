@@ -25,9 +25,9 @@ from meshctl.model.manifest import Manifest, Part
 from meshctl.model.objects import Object, Ref
 from meshctl.model.plan import Apply, Await, Condition, Delete, Phase, Plan, Record, Save
 from meshctl.model.release import Release, Status
-from meshctl.stages.apply import apply
-from meshctl.stages.awaiting import wait
-from meshctl.stages.observe import inventory, look, observe
+from meshctl.stages.applying.apply import apply
+from meshctl.stages.applying.awaiting import wait
+from meshctl.stages.seeing.observe import inventory, look, observe
 from tests.contracts.cluster_contract import config_map, definition
 from tests.fakes import FakeFiles
 

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 import yaml
 
-from meshctl.stages.injection import injection_templates
+from meshctl.stages.rendering.injection import injection_templates
 
 pytestmark = pytest.mark.parity
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from meshctl.model.mesh import Inputs
-from meshctl.stages.load import load
-from meshctl.stages.render import render
-from meshctl.stages.resolve import resolve
+from meshctl.stages.rendering.render import render
+from meshctl.stages.settings.load import load
+from meshctl.stages.settings.resolve import resolve
 from tests.parity.leaves import compare, documents, leaves
 from tests.parity.variants import PROFILES, VARIANTS, Case
 

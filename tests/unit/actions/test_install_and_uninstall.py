@@ -17,8 +17,8 @@ from meshctl.model.objects import Ref
 from meshctl.model.release import Status
 from meshctl.model.removal import Scope
 from meshctl.ports import World
-from meshctl.stages.load import Loaded, load
-from meshctl.stages.observe import inventory
+from meshctl.stages.seeing.observe import inventory
+from meshctl.stages.settings.load import Loaded, load
 from tests.fakes import FakeClock, FakeCluster, FakeFiles
 
 ISTIOD = Ref("apps/v1", "Deployment", "istio-system", "istiod")

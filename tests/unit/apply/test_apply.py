@@ -14,7 +14,7 @@ from meshctl.model.manifest import Manifest
 from meshctl.model.objects import Object, Ref
 from meshctl.model.plan import Apply, Await, Condition, Delete, Phase, Plan, Record, Save, Step, Unlabel
 from meshctl.model.release import Release, Status
-from meshctl.stages.apply import apply
+from meshctl.stages.applying.apply import apply
 from tests.fakes import FakeClock, FakeCluster, FakeFiles, FakeReleases
 
 RELEASE = Release(

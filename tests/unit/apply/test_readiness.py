@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from meshctl.model.objects import Object
-from meshctl.stages.readiness import NEVER, current, held_by, troubles, unready
+from meshctl.stages.applying.readiness import NEVER, current, held_by, troubles, unready
 
 LABELS = {"app": "web"}
 

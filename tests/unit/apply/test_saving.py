@@ -5,7 +5,7 @@ from __future__ import annotations
 import yaml
 
 from meshctl.model.objects import Object
-from meshctl.stages.saving import dump
+from meshctl.stages.applying.saving import dump
 from tests.building import obj
 
 

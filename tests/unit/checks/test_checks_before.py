@@ -17,7 +17,7 @@ from meshctl.model.manifest import Manifest
 from meshctl.model.mesh import Inputs
 from meshctl.model.objects import Object
 from meshctl.ports import World
-from meshctl.stages.load import load
+from meshctl.stages.settings.load import load
 from tests.building import obj, part, release
 from tests.fakes import KINDS, FakeClock, FakeCluster, FakeFiles, FakeReleases, kind_of
 

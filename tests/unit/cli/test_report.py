@@ -12,7 +12,7 @@ from meshctl.errors import FailedError
 from meshctl.model.event import Changed, Done, Failed, Skipped, Started, Waiting
 from meshctl.model.objects import Object, Ref
 from meshctl.model.plan import Apply, Await, Change, Condition, Delete, Phase, Plan
-from meshctl.stages.residue import Remainder
+from meshctl.stages.removing.residue import Remainder
 
 WEB = Object(
     {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "web", "namespace": "shop"}}

@@ -14,7 +14,7 @@ import meshctl
 from meshctl import errors
 from meshctl.actions.checks import checks
 from meshctl.model.finding import Rule
-from meshctl.stages import soundness
+from meshctl.stages.seeing import soundness
 
 PACKAGE = Path(meshctl.__file__).parent
 UNIT = Path(__file__).parents[1]

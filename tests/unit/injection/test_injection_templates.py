@@ -7,7 +7,7 @@ import re
 import pytest
 
 from meshctl.registry import data
-from meshctl.stages.injection import injection_templates
+from meshctl.stages.rendering.injection import injection_templates
 
 ALL = {
     "agentgateway_waypoint": True,

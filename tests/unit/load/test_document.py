@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from meshctl.errors import ConfigError, ProblemsError
-from meshctl.stages.document import document
+from meshctl.stages.settings.document import document
 
 TEXT = """\
 # a comment

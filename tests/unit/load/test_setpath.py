@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from meshctl.errors import ConfigError
-from meshctl.stages.schema import schema
-from meshctl.stages.setpath import Selector, guess, overlay, setting
+from meshctl.stages.settings.schema import schema
+from meshctl.stages.settings.setpath import Selector, guess, overlay, setting
 
 BELOW = {
     "components": {"ingressGateways": [{"name": "istio-ingressgateway", "enabled": True}, {"name": "b"}]}

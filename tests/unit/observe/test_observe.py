@@ -6,7 +6,7 @@ import pytest
 
 from meshctl.errors import ConfigError
 from meshctl.model.objects import Ref
-from meshctl.stages.observe import Detection, inventory, look, observe
+from meshctl.stages.seeing.observe import Detection, inventory, look, observe
 from tests.fakes import FakeCluster, FakeReleases
 
 NODE = {

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from meshctl.model.objects import Object
-from meshctl.stages.difference import adjusted, changes, conflicts, words
+from meshctl.stages.planning.difference import adjusted, changes, conflicts, words
 from tests.building import held, obj
 
 NS = "istio-system"

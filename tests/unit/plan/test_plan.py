@@ -10,7 +10,7 @@ from meshctl.errors import ConfigError, ConflictError
 from meshctl.model.manifest import Manifest
 from meshctl.model.plan import Apply, Delete, Record
 from meshctl.model.release import Status
-from meshctl.stages.plan import plan
+from meshctl.stages.planning.plan import plan
 from tests.building import held, obj, part, ref, release, seen, words
 
 NS = "istio-system"

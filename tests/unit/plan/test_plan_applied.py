@@ -11,9 +11,9 @@ from meshctl.model.manifest import Manifest
 from meshctl.model.objects import Object
 from meshctl.model.plan import Plan
 from meshctl.model.release import Status
-from meshctl.stages.apply import apply
-from meshctl.stages.observe import look, observe
-from meshctl.stages.plan import plan
+from meshctl.stages.applying.apply import apply
+from meshctl.stages.planning.plan import plan
+from meshctl.stages.seeing.observe import look, observe
 from tests.building import obj, part, release
 from tests.fakes import FakeClock, FakeCluster, FakeFiles, FakeReleases
 

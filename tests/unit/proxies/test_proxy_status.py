@@ -13,8 +13,8 @@ from meshctl.errors import AccessError, ConfigError, FailedError, UnreachableErr
 from meshctl.model.objects import Object, Ref
 from meshctl.model.proxy import Carrier, Inventory, ProxyStatus, short_type
 from meshctl.ports import World
-from meshctl.stages import sync
-from meshctl.stages.status_data import proxy_status_data
+from meshctl.stages.seeing import sync
+from meshctl.stages.seeing.status_data import proxy_status_data
 from tests.fakes import FakeClock, FakeFiles
 from tests.istiods import AskedCluster, FakeIstiod, client_config, istiod_pod, proxied_pod, root_config_map
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from meshctl.model.objects import Object
-from meshctl.stages.residue import attached
+from meshctl.stages.removing.residue import attached
 from tests.building import obj
 
 

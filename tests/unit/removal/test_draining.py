@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from meshctl.model.objects import Object
 from meshctl.model.plan import Await, Condition, Delete, Phase, Plan
-from meshctl.stages.draining import drained
+from meshctl.stages.removing.draining import drained
 
 
 def live(kind: str, name: str, uid: str, owner: str = "") -> Object:

@@ -14,12 +14,12 @@ from meshctl.model.objects import Object, Ref
 from meshctl.model.plan import Delete, Plan, Save
 from meshctl.model.release import Release, Status
 from meshctl.model.removal import Scope
-from meshctl.stages.apply import apply
-from meshctl.stages.belongings import sight
-from meshctl.stages.observe import inventory, look, observe
-from meshctl.stages.plan import plan
-from meshctl.stages.removal import removal
-from meshctl.stages.residue import Remainder, residue
+from meshctl.stages.applying.apply import apply
+from meshctl.stages.planning.plan import plan
+from meshctl.stages.removing.belongings import sight
+from meshctl.stages.removing.removal import removal
+from meshctl.stages.removing.residue import Remainder, residue
+from meshctl.stages.seeing.observe import inventory, look, observe
 from tests.building import obj, part, ref, release, words
 from tests.fakes import KINDS, FakeClock, FakeCluster, FakeFiles, FakeReleases, kind_of
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import pytest
 from jinja2 import Environment, FileSystemLoader
 
-from meshctl.stages.compiled import Compiled
+from meshctl.stages.rendering.compiled import Compiled
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -7,7 +7,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from meshctl.stages.emit import block, dump
+from meshctl.stages.rendering.emit import block, dump
 
 # A surrogate alone is no text that could be written to a file.
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)

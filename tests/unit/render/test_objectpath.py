@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from meshctl.errors import ConfigError, Where
-from meshctl.stages.objectpath import apply_patch, parts
+from meshctl.stages.rendering.objectpath import apply_patch, parts
 
 HERE = Where("f.yaml", 3)
 TREE: dict[str, Any] = {

@@ -15,10 +15,10 @@ import yaml
 from meshctl.errors import ConfigError, ProblemsError
 from meshctl.model.mesh import Inputs
 from meshctl.model.observation import Observation
-from meshctl.stages.emit import block, dump
-from meshctl.stages.load import load
-from meshctl.stages.render import render
-from meshctl.stages.resolve import resolve
+from meshctl.stages.rendering.emit import block, dump
+from meshctl.stages.rendering.render import render
+from meshctl.stages.settings.load import load
+from meshctl.stages.settings.resolve import resolve
 from tests.golden import Case, cases
 
 if TYPE_CHECKING:

@@ -10,10 +10,10 @@ import yaml
 
 from meshctl.errors import ConfigError
 from meshctl.model.mesh import Inputs
-from meshctl.stages.emit import dump
-from meshctl.stages.load import load
-from meshctl.stages.render import render
-from meshctl.stages.resolve import resolve
+from meshctl.stages.rendering.emit import dump
+from meshctl.stages.rendering.render import render
+from meshctl.stages.settings.load import load
+from meshctl.stages.settings.resolve import resolve
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -222,8 +222,9 @@ def test_nothing_rendered_holds_a_null() -> None:
 
 def test_rendering_loads_nothing_that_talks_to_clusters_or_terminals(tmp_path: Path) -> None:
     program = (
-        "import sys; from meshctl.model.mesh import Inputs; from meshctl.stages.load import load;"
-        "from meshctl.stages.resolve import resolve; from meshctl.stages.render import render;"
+        "import sys; from meshctl.model.mesh import Inputs; from meshctl.stages.settings.load import load;"
+        "from meshctl.stages.settings.resolve import resolve;"
+        "from meshctl.stages.rendering.render import render;"
         "asked = load(Inputs()); render(resolve(asked, asked.mesh.clusters[0]));"
         "print(sorted({'kubernetes', 'rich', 'cryptography', 'click', 'grpc'} & set(sys.modules)))"
     )

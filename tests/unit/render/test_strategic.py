@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from meshctl.stages.strategic import patched
+from meshctl.stages.rendering.strategic import patched
 
 POD: dict[str, Any] = {
     "spec": {

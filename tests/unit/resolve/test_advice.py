@@ -5,8 +5,8 @@ import pytest
 from meshctl.errors import ConfigError
 from meshctl.model.mesh import Inputs
 from meshctl.model.values import Values
-from meshctl.stages.load import load
-from meshctl.stages.resolve import resolve
+from meshctl.stages.settings.load import load
+from meshctl.stages.settings.resolve import resolve
 
 HEAD = "apiVersion: install.istio.io/v1alpha1\nkind: IstioOperator\nspec:\n"
 

@@ -4,7 +4,7 @@ import pytest
 import yaml
 
 from meshctl.registry import data
-from meshctl.stages import catalogue
+from meshctl.stages.settings import catalogue
 
 VERSION = catalogue.version(None)[0]
 

@@ -10,8 +10,8 @@ from meshctl.errors import ConfigError
 from meshctl.model.mesh import Cluster, Inputs, Layer, Overlay
 from meshctl.model.observation import Observation
 from meshctl.model.values import Values, merge, merged
-from meshctl.stages.load import load
-from meshctl.stages.resolve import resolve
+from meshctl.stages.settings.load import load
+from meshctl.stages.settings.resolve import resolve
 
 
 def settled(inputs: Inputs, seen: Observation | None = None) -> Values:

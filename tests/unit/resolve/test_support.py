@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from meshctl.errors import UnsupportedError
-from meshctl.stages import catalogue, support
+from meshctl.stages.settings import catalogue, support
 
 VERSION = catalogue.version(None)[0]
 

@@ -19,7 +19,7 @@ from meshctl.model.objects import Object
 from meshctl.model.release import Release, Status
 from meshctl.model.standing import DefaultOwner, MeshStatus, Standing
 from meshctl.ports import World
-from meshctl.stages.status_data import mesh_status_data
+from meshctl.stages.seeing.status_data import mesh_status_data
 from tests.fakes import FakeClock, FakeFiles, FakeReleases
 from tests.istiods import AskedCluster, proxied_pod, root_config_map
 

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from meshctl.errors import ConfigError, listed, nearest
 from meshctl.model.mesh import dotted
-from meshctl.stages.advice import MOVED
-from meshctl.stages.catalogue import Field, components
-from meshctl.stages.meshfields import MESH_FIELDS
+from meshctl.stages.settings.advice import MOVED
+from meshctl.stages.settings.catalogue import Field, components
+from meshctl.stages.settings.meshfields import MESH_FIELDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

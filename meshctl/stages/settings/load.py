@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 from meshctl.errors import ConfigError, ProblemsError, Where, listed
 from meshctl.model.mesh import Cluster, Inputs, Layer, Mesh, Overlay
 from meshctl.model.values import merge, merged, put
-from meshctl.stages import catalogue, operator, setpath
-from meshctl.stages.document import document
-from meshctl.stages.schema import schema
+from meshctl.stages.settings import catalogue, operator, setpath
+from meshctl.stages.settings.document import document
+from meshctl.stages.settings.schema import schema
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping

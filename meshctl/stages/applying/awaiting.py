@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, assert_never
 
 from meshctl.errors import FailedError, MeshctlError
 from meshctl.model.plan import Condition
-from meshctl.stages.readiness import Trouble, current, held_by, troubles, unready
+from meshctl.stages.applying.readiness import Trouble, current, held_by, troubles, unready
 
 if TYPE_CHECKING:
     from collections.abc import Callable

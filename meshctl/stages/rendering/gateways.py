@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 from meshctl.model.labels import INJECTED, REVISION
 from meshctl.model.values import merge
-from meshctl.stages.meshconfig import TRUST_DOMAIN
+from meshctl.stages.rendering.meshconfig import TRUST_DOMAIN
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from meshctl.model.values import Tree
-    from meshctl.stages.catalogue import Variant
+    from meshctl.stages.settings.catalogue import Variant
 
 
 def words(values: Tree, gateway: Tree, variant: Variant, revision: str, namespace: str) -> dict[str, Any]:

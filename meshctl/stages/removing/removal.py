@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 from meshctl.errors import listed
 from meshctl.model.plan import Await, Condition, Delete, Phase, Plan, Record, Save, Strip, Unlabel
 from meshctl.model.release import Status
-from meshctl.stages.belongings import INJECTION, is_istio
-from meshctl.stages.kinds import WEBHOOKS, WORKLOADS, same
-from meshctl.stages.verdict import judge
+from meshctl.stages.planning.kinds import WEBHOOKS, WORKLOADS, same
+from meshctl.stages.removing.belongings import INJECTION, is_istio
+from meshctl.stages.removing.verdict import judge
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from meshctl.model.objects import Ref
     from meshctl.model.observation import Observation
     from meshctl.model.removal import Doomed, Scope
-    from meshctl.stages.verdict import Verdict
+    from meshctl.stages.removing.verdict import Verdict
 
 _ORDER = ("base", "cni", "istiod", "ztunnel")
 """Components in the order in which they are installed; all others stand on these. It is said here

@@ -11,17 +11,18 @@ from meshctl.model.labels import COMPONENT, MESH, PROXY
 from meshctl.model.manifest import Manifest, Part
 from meshctl.model.objects import Object, Ref
 from meshctl.model.values import merge, put
-from meshctl.stages import catalogue, gateways, meshconfig
-from meshctl.stages.context import Labels, address_type, filled, shared, view
-from meshctl.stages.kubernetes_overrides import Target, overridden
-from meshctl.stages.templates import contents
+from meshctl.stages.rendering import gateways, meshconfig
+from meshctl.stages.rendering.context import Labels, address_type, filled, shared, view
+from meshctl.stages.rendering.kubernetes_overrides import Target, overridden
+from meshctl.stages.rendering.templates import contents
+from meshctl.stages.settings import catalogue
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from meshctl.model.values import Tree, Values
-    from meshctl.stages.catalogue import Component, Field, Variant
-    from meshctl.stages.context import View
+    from meshctl.stages.rendering.context import View
+    from meshctl.stages.settings.catalogue import Component, Field, Variant
 
 # Kinds that belong to the whole cluster; `global.resourceScope` may ask for these or the others alone.
 _CLUSTER_WIDE = frozenset(
@@ -191,7 +192,7 @@ def _istiod(job: _Job, component: Component) -> Iterator[Part]:
 
 def _istiod_words(job: _Job, told: View, context: Mapping[str, Any], namespace: str) -> Tree:
     """What istiod's templates may name, besides the words of every component."""
-    from meshctl.stages.injection import injection_templates
+    from meshctl.stages.rendering.injection import injection_templates
 
     pilot, remote, rest = context["pilot"], context["istiodRemote"], context["global"]
     env = pilot["env"]

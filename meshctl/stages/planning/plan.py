@@ -10,11 +10,11 @@ from meshctl.errors import ConfigError, ConflictError, listed
 from meshctl.model.labels import MESH
 from meshctl.model.plan import Apply, Await, Condition, Delete, Phase, Plan, Record
 from meshctl.model.release import Release, Status
-from meshctl.stages import tags
-from meshctl.stages.belongings import comes_with_istiod
-from meshctl.stages.claims import Claims
-from meshctl.stages.difference import adjusted, changes, held_by_others, words
-from meshctl.stages.kinds import DEFINITION, by_rank, same
+from meshctl.stages.planning import tags
+from meshctl.stages.planning.claims import Claims
+from meshctl.stages.planning.difference import adjusted, changes, held_by_others, words
+from meshctl.stages.planning.kinds import DEFINITION, by_rank, same
+from meshctl.stages.removing.belongings import comes_with_istiod
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence

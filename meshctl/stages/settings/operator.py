@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 from meshctl.errors import ConfigError, Where, listed, nearest
 from meshctl.model.mesh import Layer, Overlay, dotted
 from meshctl.model.values import merge, put
-from meshctl.stages.schema import check_field, quoting, schema, shown
+from meshctl.stages.settings.schema import check_field, quoting, schema, shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from meshctl.model.values import Tree
-    from meshctl.stages.document import Document
+    from meshctl.stages.settings.document import Document
 
 _API_VERSION = "install.istio.io/v1alpha1"
 _METADATA = {

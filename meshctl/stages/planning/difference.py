@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from meshctl.model.objects import Object
 from meshctl.model.plan import Change
 from meshctl.model.quantity import amount
-from meshctl.stages.claims import Claims, items, members, names
+from meshctl.stages.planning.claims import Claims, items, members, names
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 from meshctl.errors import ConfigError, ProblemsError, listed
 from meshctl.model.mesh import Layer, Overlay
 from meshctl.model.values import Values, look, merged, put
-from meshctl.stages import advice, catalogue
+from meshctl.stages.settings import advice, catalogue
 
 if TYPE_CHECKING:
     from meshctl.model.mesh import Cluster
     from meshctl.model.observation import Observation
     from meshctl.model.values import Tree
-    from meshctl.stages.load import Loaded
+    from meshctl.stages.settings.load import Loaded
 
 
 def resolve(asked: Loaded, cluster: Cluster, seen: Observation | None = None) -> Values:

@@ -9,7 +9,9 @@ from meshctl.errors import listed
 from meshctl.model.labels import GENERATED, MESH
 from meshctl.model.objects import Ref
 from meshctl.model.removal import Doomed
-from meshctl.stages.belongings import (
+from meshctl.stages.planning.kinds import DEFINITION, WEBHOOKS, same
+from meshctl.stages.planning.plan import current
+from meshctl.stages.removing.belongings import (
     CA_SECRET,
     INJECTION,
     Belonging,
@@ -22,8 +24,6 @@ from meshctl.stages.belongings import (
     links_clusters,
     made_soon,
 )
-from meshctl.stages.kinds import DEFINITION, WEBHOOKS, same
-from meshctl.stages.plan import current
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from meshctl.errors import ConfigError, listed, nearest
 from meshctl.model.labels import PROXY, REVISION
 from meshctl.model.proxy import Carrier, Proxy, Seat
-from meshctl.stages.readiness import troubles, unready
+from meshctl.stages.applying.readiness import troubles, unready
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

@@ -10,15 +10,15 @@ from meshctl.errors import ConfigError, InternalError, UnsupportedError, Where, 
 from meshctl.model.mesh import Layer, Overlay
 from meshctl.model.values import Version, merge, put
 from meshctl.registry import data
-from meshctl.stages.document import document
+from meshctl.stages.settings.document import document
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from meshctl.model.mesh import Path
     from meshctl.model.values import Tree
-    from meshctl.stages.document import Document
-    from meshctl.stages.observe import Detection
+    from meshctl.stages.seeing.observe import Detection
+    from meshctl.stages.settings.document import Document
 
 
 @dataclass(frozen=True)
@@ -291,7 +291,7 @@ def _overlay(told: Document, layer: Layer, name: str) -> Overlay:
 @cache
 def detections() -> tuple[Detection, ...]:
     """How platforms are recognised, in the order in which their overlays apply."""
-    from meshctl.stages.observe import Detection  # only wanted where there is a cluster to look at
+    from meshctl.stages.seeing.observe import Detection  # only wanted where there is a cluster to look at
 
     found = []
     for name in platforms():

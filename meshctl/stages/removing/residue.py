@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from meshctl.stages.belongings import (
+from meshctl.stages.planning.kinds import same
+from meshctl.stages.removing.belongings import (
     CA_SECRET,
     INJECTION,
     belonging,
@@ -17,8 +18,7 @@ from meshctl.stages.belongings import (
     links_clusters,
     sounds_like,
 )
-from meshctl.stages.kinds import same
-from meshctl.stages.sync import proxy_container, revision_of
+from meshctl.stages.seeing.sync import proxy_container, revision_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from meshctl.stages import emit
+from meshctl.stages.rendering import emit
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 
 from meshctl.model.labels import COMPONENT, GENERATED, MESH, OPERATOR, REVISION, TAG
 from meshctl.model.objects import Ref
-from meshctl.stages.kinds import DEFINITION, WEBHOOKS
-from meshctl.stages.observe import THREADS
+from meshctl.stages.planning.kinds import DEFINITION, WEBHOOKS
+from meshctl.stages.seeing.observe import THREADS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence

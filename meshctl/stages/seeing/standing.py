@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, Final
 from meshctl.model.labels import GENERATED, PROXY, REVISION, TAG, installed_by
 from meshctl.model.proxy import Carrier
 from meshctl.model.standing import CertificateAge, DataPlane, DefaultOwner, Installation, Role, Webhook
-from meshctl.stages.belongings import CA_SECRET
-from meshctl.stages.readiness import troubles, unready
-from meshctl.stages.sync import image_tag
+from meshctl.stages.applying.readiness import troubles, unready
+from meshctl.stages.removing.belongings import CA_SECRET
+from meshctl.stages.seeing.sync import image_tag
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping

@@ -9,8 +9,8 @@ import yaml
 
 from meshctl.errors import ConfigError, InternalError, Where
 from meshctl.registry import data
-from meshctl.stages.context import FILTERS
-from meshctl.stages.document import LOADER
+from meshctl.stages.rendering.context import FILTERS
+from meshctl.stages.settings.document import LOADER
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -76,7 +76,7 @@ def _environment() -> Environment:
     from jinja2 import Environment, FileSystemLoader, StrictUndefined, pass_context
     from jinja2.runtime import Context
 
-    from meshctl.stages.compiled import Compiled
+    from meshctl.stages.rendering.compiled import Compiled
 
     @pass_context
     def revisioned(context: Context, name: str) -> str:

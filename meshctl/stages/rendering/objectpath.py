@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 from meshctl.errors import ConfigError, Where
-from meshctl.stages.document import document
+from meshctl.stages.settings.document import document
 
 _INDEX = re.compile(r"\[(-?\d+)\]\Z")
 _PAIR = re.compile(r"\[([^\]:]+):(.+)\]\Z", re.S)

@@ -6,8 +6,8 @@ import copy
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from meshctl.stages.objectpath import apply_patch
-from meshctl.stages.strategic import patched
+from meshctl.stages.rendering.objectpath import apply_patch
+from meshctl.stages.rendering.strategic import patched
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -14,8 +14,8 @@ from meshctl.errors import ConflictError, FailedError, MeshctlError, StoppedErro
 from meshctl.model.event import Changed, Done, Failed, Skipped, Started, Unchanged, Waiting
 from meshctl.model.plan import Apply, Await, Condition, Delete, Record, Save, Strip, Unlabel
 from meshctl.model.release import Status
-from meshctl.stages.awaiting import Interrupted, wait
-from meshctl.stages.saving import dump
+from meshctl.stages.applying.awaiting import Interrupted, wait
+from meshctl.stages.applying.saving import dump
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

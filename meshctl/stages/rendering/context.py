@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any
 from meshctl.model.labels import OPERATOR, REVISION
 from meshctl.model.mesh import Layer
 from meshctl.model.values import Tree, merge, merged, put
-from meshctl.stages import emit
-from meshctl.stages.document import whole
+from meshctl.stages.rendering import emit
+from meshctl.stages.settings.document import whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from meshctl.model.values import Values
-    from meshctl.stages.catalogue import Component, Field, Variant
+    from meshctl.stages.settings.catalogue import Component, Field, Variant
 
 RELEASE = "istio"
 """Name under which istioctl renders every chart; a label of every object."""

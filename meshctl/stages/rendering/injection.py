@@ -60,7 +60,7 @@ def injection_templates(features: Mapping[str, bool]) -> dict[str, str]:
 def _environment() -> Environment:
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-    from meshctl.stages.compiled import Compiled
+    from meshctl.stages.rendering.compiled import Compiled
 
     environment = Environment(  # noqa: S701 - a Go template of YAML for istiod, never HTML
         loader=FileSystemLoader(data("templates") / "sidecar"),

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from meshctl.errors import ConfigError, Where
 from meshctl.model.mesh import Layer, Overlay
 from meshctl.model.values import SPEC_KEYS, look, merge, put
-from meshctl.stages.document import whole
+from meshctl.stages.settings.document import whole
 
 if TYPE_CHECKING:
     from meshctl.model.values import Tree
-    from meshctl.stages.schema import Schema
+    from meshctl.stages.settings.schema import Schema
 
 _TOKEN = re.compile(r"\[(?P<inside>[^\]]*)\]|(?P<key>(?:\\.|[^.\[\]])+)")
 _INTEGER = re.compile(r"[+-]?\d+\Z")

@@ -1,0 +1,1 @@
+"""Does what a plan says, waits, and tells why it waits."""

@@ -1,0 +1,1 @@
+"""From what is desired and what is seen to the steps between them."""

@@ -1,0 +1,1 @@
+"""From values to the objects a cluster is to hold, and to YAML."""

@@ -1,0 +1,1 @@
+"""Sees clusters as they are, and tells how a mesh stands in them."""
