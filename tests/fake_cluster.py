@@ -387,6 +387,9 @@ class FakeCluster:
         elif key[1] == "CustomResourceDefinition" and self._settles:
             content["status"] = {"conditions": [{"type": "Established", "status": "True"}]}
             self._serve(content["spec"])
+        elif key[1] == "MutatingWebhookConfiguration" and self._settles:
+            for webhook in content.get("webhooks", ()):
+                webhook.setdefault("clientConfig", {}).setdefault("caBundle", "aXN0aW9k")
         elif self._settles and key[1] in _READY:
             content["status"] = _READY[key[1]](content)
 

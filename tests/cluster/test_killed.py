@@ -13,6 +13,8 @@ import pytest
 from meshctl.adapters.kube import KubeCluster
 from tests.cluster.command import Command, snapshot
 
+pytestmark = pytest.mark.cluster
+
 SEED = 1899
 ALL = 10
 SLICE = 2

@@ -208,6 +208,13 @@ def _job(obj: Object) -> str:
     return "" if _is(_conditions(obj), "Complete") else "not complete yet"
 
 
+def _injector(obj: Object) -> str:
+    """The API server calls a webhook behind a Service only once it has the bundle to trust it with."""
+    called = [each.get("clientConfig", {}) for each in obj.at("webhooks", ())]
+    waiting = [each for each in called if "service" in each and not each.get("caBundle")]
+    return "istiod has not put its CA bundle there yet" if waiting else ""
+
+
 _RULES: Mapping[str, Callable[[Object], str]] = {
     "Namespace": _namespace,
     "CustomResourceDefinition": _definition,
@@ -216,6 +223,7 @@ _RULES: Mapping[str, Callable[[Object], str]] = {
     "StatefulSet": _stateful_set,
     "Pod": _pod,
     "Job": _job,
+    "MutatingWebhookConfiguration": _injector,
 }
 
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from meshctl.stages.rendering.context import View
     from meshctl.stages.settings.catalogue import Component, Field, Variant
 
+_INJECTOR = "MutatingWebhookConfiguration"  # of use once istiod has put its CA bundle there
 # Kinds that belong to the whole cluster; `global.resourceScope` may ask for these or the others alone.
 _CLUSTER_WIDE = frozenset(
     {
@@ -309,8 +310,8 @@ def _part(
         made = overridden(made, said["k8s"], target, where or Where(name))
     objects = tuple(Object(each) for each in made)
     workload = Ref("apps/v1", target.kind, namespace, target.name)
-    ready = (workload,) if workload in {each.ref for each in objects} else ()
-    return Part(name, component.name, component.needs, objects, ready, component.yields)
+    ready = [each.ref for each in objects if each.ref == workload or each.ref.kind == _INJECTOR]
+    return Part(name, component.name, component.needs, objects, tuple(ready), component.yields)
 
 
 _PARTS: dict[str, Callable[[_Job, Component], Iterator[Part]]] = {

@@ -239,3 +239,15 @@ def test_a_namespace_says_itself_what_holds_it() -> None:
     ]
     going = obj("Namespace", meta={"deletionTimestamp": "t"}, status={"conditions": conditions})
     assert held_by(going) == "foos.example has 1 instance"
+
+
+def test_an_injector_is_ready_when_the_api_server_can_trust_it() -> None:
+    def injector(*configs: dict[str, object]) -> Object:
+        webhooks = [{"name": str(number), "clientConfig": each} for number, each in enumerate(configs)]
+        head = {"apiVersion": "admissionregistration.k8s.io/v1", "kind": "MutatingWebhookConfiguration"}
+        return Object({**head, "metadata": {"name": "istio-sidecar-injector"}, "webhooks": webhooks})
+
+    behind = {"service": {"name": "istiod", "namespace": "istio-system"}}
+    assert unready(injector({**behind, "caBundle": "aXN0aW9k"})) == ""
+    assert "CA bundle" in unready(injector({**behind, "caBundle": "aXN0aW9k"}, behind))
+    assert unready(injector({"url": "https://istiod.example.com/inject"})) == ""

@@ -65,10 +65,11 @@ def test_needs_name_only_components_that_are_there() -> None:
     assert manifest.parts[0].needs == ()
 
 
-def test_readiness_is_that_of_the_workload_as_it_is_called() -> None:
+def test_readiness_is_that_of_the_workload_as_it_is_called_and_of_the_injector() -> None:
     manifest = rendered("revision=canary")
     assert [str(ref) for part in manifest.parts for ref in part.ready] == [
         "Deployment istio-system/istiod-canary",
+        "MutatingWebhookConfiguration istio-sidecar-injector-canary",
         "Deployment istio-system/istio-ingressgateway",
     ]
 
