@@ -55,8 +55,7 @@ def bring_up(state: Path, count: int, kind: str = "flat") -> World:
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     """Two hosts."""
-    if not rootfs.HOST.path.is_dir():
-        pytest.skip("the hosts' root file system is not made: run `meshctl sandbox up --hosts 1` once")
+    list(rootfs.make(rootfs.HOST))
     state = tmp_path_factory.mktemp("sandbox") / NAME
     try:
         yield bring_up(state, 2)
