@@ -136,7 +136,13 @@ BROKEN: dict[str, tuple[Callable[[str, str], Object], str]] = {
         "container-not-created",
     ),
     "crashes": (
-        lambda n, name: workload(n, name, command=["sh", "-c", "echo last words; exit 3"]),
+        # Without a probe it would count as ready for the moment that it runs.
+        lambda n, name: workload(
+            n,
+            name,
+            command=["sh", "-c", "echo last words; exit 3"],
+            readinessProbe={"exec": {"command": ["false"]}},
+        ),
         "crash-loop",
     ),
     "too-large": (
