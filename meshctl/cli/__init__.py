@@ -18,10 +18,10 @@ COMMANDS = {
         "check": ("meshctl.cli.check:check", "Named checks of the cluster and the mesh."),
     },
     "Render": {
-        "manifest": ("meshctl.cli.manifest:manifest", "Render Kubernetes objects without a cluster."),
-        "profile": ("meshctl.cli.manifest:profile", "The profiles that installs start from."),
+        "manifest": ("meshctl.cli.groups:manifest", "Render Kubernetes objects without a cluster."),
+        "profile": ("meshctl.cli.groups:profile", "The profiles that installs start from."),
         "values": (
-            "meshctl.cli.manifest:values",
+            "meshctl.cli.values:values",
             "The settings an install would use, and where each is from.",
         ),
     },

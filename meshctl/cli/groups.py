@@ -1,0 +1,23 @@
+"""Commands of commands, each imported when it is used."""
+
+from __future__ import annotations
+
+from meshctl.cli.lazy import LazyGroup
+
+manifest = LazyGroup(
+    "manifest",
+    {
+        "Commands": {
+            "generate": ("meshctl.cli.generate:generate", "Render the objects that an install would send.")
+        }
+    },
+    {},
+    help="Render Kubernetes objects; nothing is sent anywhere.",
+)
+
+profile = LazyGroup(
+    "profile",
+    {"Commands": {"list": ("meshctl.cli.profile:list_profiles", "Names and summaries.")}},
+    {},
+    help="The profiles that installs start from.",
+)
