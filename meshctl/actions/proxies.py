@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Final, TypeVar
 
+from meshctl.actions.attempt import attempt
 from meshctl.adapters import xds
 from meshctl.errors import FailedError, MeshctlError, UnreachableError, nearest
 from meshctl.model.labels import INJECTED
@@ -89,7 +90,7 @@ def proxy_status(
     proxies = [each for view in views for each in view.proxies if namespace in ("", each.namespace)]
     inventories = []
     for view in views:
-        found = _attempt(partial(_complete, view, proxies))
+        found = attempt(partial(_complete, view, proxies))
         if isinstance(found, MeshctlError):
             unseen[view.cluster.name] = found
         else:
@@ -107,9 +108,9 @@ def _look(clock: Clock, cluster: Cluster, scope: _Scope) -> _View:
     """Ask one cluster's istiods, and list its pods meanwhile."""
     servers = xds.servers(cluster, scope.istio_namespace, scope.revision)
     deadline = clock.monotonic() + scope.seconds + _GRACE
-    who = _attempt(partial(xds.caller, cluster, scope.istio_namespace)) if servers else None
+    who = attempt(partial(xds.caller, cluster, scope.istio_namespace)) if servers else None
     asking = [_start(partial(_ask, cluster, server, who, scope.seconds)) for server in servers]
-    inventory = _attempt(partial(_inventory, cluster, servers, scope.namespace))
+    inventory = attempt(partial(_inventory, cluster, servers, scope.namespace))
     istiods: list[Istiod] = []
     proxies: list[Proxy] = []
     for server, answer in zip(servers, asking, strict=True):
@@ -222,20 +223,12 @@ def _start(work: Callable[[], T]) -> Future[T | MeshctlError]:
 
     def run() -> None:
         try:
-            future.set_result(_attempt(work))
+            future.set_result(attempt(work))
         except BaseException as fault:  # noqa: BLE001 (raised again where the result is asked for)
             future.set_exception(fault)
 
     threading.Thread(target=run, daemon=True).start()
     return future
-
-
-def _attempt(work: Callable[[], T]) -> T | MeshctlError:
-    """The result of `work`, or why there is none."""
-    try:
-        return work()
-    except MeshctlError as error:
-        return error
 
 
 def _await(future: Future[T | MeshctlError], seconds: float) -> T | MeshctlError:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Final, TypeVar
 
+from meshctl.actions.attempt import attempt
 from meshctl.adapters.xds import ROOT_CONFIG_MAP
 from meshctl.errors import MeshctlError
 from meshctl.model.labels import INJECTED
@@ -16,7 +17,7 @@ from meshctl.stages.seeing import standing, sync
 from meshctl.stages.seeing.soundness import judged
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
     from concurrent.futures import Future
     from datetime import datetime
 
@@ -50,7 +51,7 @@ def status(world: World, *, istio_namespace: str = "istio-system") -> MeshStatus
     with ThreadPoolExecutor(max_workers=len(world.clusters)) as threads:
         looks = {
             name: threads.submit(
-                _attempt, partial(_look, cluster, world.releases.get(name), istio_namespace, now)
+                attempt, partial(_look, cluster, world.releases.get(name), istio_namespace, now)
             )
             for name, cluster in world.clusters.items()
         }
@@ -74,12 +75,12 @@ def _look(cluster: Cluster, releases: Releases | None, namespace: str, now: date
         cluster.version()
     )  # on its own and first: a cluster that is away is told once, not for each read
     with ThreadPoolExecutor(max_workers=6) as threads:
-        records = threads.submit(_attempt, partial(_records, releases))
-        workloads = threads.submit(_attempt, partial(_workloads, cluster))
-        hooks = threads.submit(_attempt, partial(_hooks, cluster))
-        root = threads.submit(_attempt, partial(_root, cluster, namespace))
-        secrets = threads.submit(_attempt, partial(_secrets, cluster, namespace))
-        pods = threads.submit(_attempt, partial(_pods, cluster))
+        records = threads.submit(attempt, partial(_records, releases))
+        workloads = threads.submit(attempt, partial(_workloads, cluster))
+        hooks = threads.submit(attempt, partial(_hooks, cluster))
+        root = threads.submit(attempt, partial(_root, cluster, namespace))
+        secrets = threads.submit(attempt, partial(_secrets, cluster, namespace))
+        pods = threads.submit(attempt, partial(_pods, cluster))
     unread: dict[str, MeshctlError] = {}
     configurations, endpoints = _take(unread, "webhooks", hooks, ((), {}))
     config_map = _take(unread, "mesh root", root, None)
@@ -171,11 +172,3 @@ def _take(unread: dict[str, MeshctlError], what: str, read: Future[T | MeshctlEr
         unread[what] = outcome
         return default
     return outcome
-
-
-def _attempt(work: Callable[[], T]) -> T | MeshctlError:
-    """The result of `work`, or why there is none."""
-    try:
-        return work()
-    except MeshctlError as error:
-        return error

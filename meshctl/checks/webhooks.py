@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from meshctl.model.check import Moment, check
 from meshctl.model.finding import Level, Rule
 from meshctl.model.objects import Ref
+from meshctl.model.standing import is_served
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -56,6 +57,4 @@ def _fault(site: Site, service: Mapping[str, Any]) -> str:
         namespace=ref.namespace,
         labels=f"kubernetes.io/service-name={ref.name}",
     )
-    endpoints = [each for obj in slices for each in obj.at("endpoints", ())]
-    ready = any(each.get("conditions", {}).get("ready", True) for each in endpoints)
-    return "" if ready else f"{ref} has no ready endpoint"
+    return "" if is_served(slices) else f"{ref} has no ready endpoint"

@@ -75,22 +75,14 @@ def outcomes_text(outcomes: tuple[Outcome, ...]) -> str:
 
 def outcome_data(outcome: Outcome) -> dict[str, Any]:
     """An outcome for a program; described in docs/reference/json.md."""
+    from meshctl.stages.seeing.status_data import finding_data
+
     return {
         "cluster": outcome.cluster,
         "check": outcome.check,
         "passed": outcome.passed,
         "skipped": outcome.skipped,
-        "findings": [
-            {
-                "code": each.rule.code,
-                "level": each.rule.level.value,
-                "subject": each.subject,
-                "message": each.message,
-                "place": each.place,
-                "hint": each.rule.hint,
-            }
-            for each in outcome.findings
-        ],
+        "findings": [finding_data(each) for each in outcome.findings],
     }
 
 

@@ -24,7 +24,7 @@ def plan_text(plan: Plan) -> str:
         return "nothing to do: the cluster is as asked"
     parts: dict[str, list[str]] = {}
     for step in plan.steps:
-        parts.setdefault(step_part(step), []).extend(f"  {line}" for line in _lines(step))
+        parts.setdefault(step.part, []).extend(f"  {line}" for line in _lines(step))
     lines = [line for part, found in parts.items() if found for line in (part, *found)]
     return "\n".join([*lines, *(f"! {warning}" for warning in plan.warnings), "", counted(plan)])
 
@@ -48,11 +48,6 @@ def plan_data(plan: Plan) -> dict[str, Any]:
         ],
         "warnings": list(plan.warnings),
     }
-
-
-def step_part(step: Step) -> str:
-    """The component a step belongs to; records belong to the release."""
-    return "release" if isinstance(step, Record) else step.part
 
 
 def _word(step: Step) -> str:

@@ -68,6 +68,11 @@ class Object:
         return self.at("metadata.uid", "")  # type: ignore[no-any-return]  # JSON
 
     @property
+    def owners(self) -> frozenset[str]:
+        """UIDs of the objects that own it, possibly none."""
+        return frozenset(each.get("uid", "") for each in self.at("metadata.ownerReferences", ()))
+
+    @property
     def is_leaving(self) -> bool:
         """Whether its deletion was asked for."""
         return bool(self.at("metadata.deletionTimestamp"))

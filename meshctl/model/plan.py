@@ -106,6 +106,11 @@ class Record:
     release: Release
     forget: bool = False
 
+    @property
+    def part(self) -> str:
+        """Records belong to no component, but to the release."""
+        return "release"
+
 
 Step: TypeAlias = Apply | Delete | Unlabel | Strip | Save | Await | Record
 

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 from meshctl.model.finding import Level
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from datetime import datetime
 
     from meshctl.errors import MeshctlError
     from meshctl.model.finding import Finding
-    from meshctl.model.objects import Ref
+    from meshctl.model.objects import Object, Ref
     from meshctl.model.release import Release
 
 
@@ -188,3 +188,15 @@ class MeshStatus:
         fine = all(finding.rule.level is not Level.ERROR for finding in self.findings)
         read = not any(one.unread for one in self.clusters)
         return fine and read and any(one.is_installed for one in self.clusters)
+
+
+def is_served(slices: Iterable[Object]) -> bool:
+    """Whether a Service with these EndpointSlices has somebody to answer.
+
+    A missing condition means ready (API reference of discovery.k8s.io/v1, EndpointConditions).
+    """
+    return any(
+        endpoint.get("conditions", {}).get("ready", True) is not False
+        for each in slices
+        for endpoint in each.at("endpoints", ())
+    )

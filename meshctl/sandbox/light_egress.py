@@ -30,13 +30,6 @@ from meshctl.sandbox.light_ports import POD_PORTS, Ports
 
 _CHUNK = 65_536
 _LOOK_AGAIN = 0.5  # seconds between two looks at a log that is followed
-_PEER_FAULTS = (
-    OSError,
-    ValueError,
-    IndexError,
-    asyncio.IncompleteReadError,
-    asyncio.LimitOverrunError,
-)
 _KUBELET_PATH = re.compile(r"/(?P<verb>portForward|containerLogs)/(?P<namespace>[^/?]+)/(?P<pod>[^/?]+)")
 
 

@@ -11,22 +11,11 @@ from decimal import ROUND_CEILING, Decimal
 from typing import Any
 
 from meshctl.errors import FailedError
+from meshctl.model.quantity import amount
 from meshctl.sandbox.api import Api
 
 _VARIABLE = re.compile(r"\$\$|\$\((?P<name>[A-Za-z_][A-Za-z0-9_.-]*)\)")
 _KEYED = re.compile(r"metadata\.(?P<map>labels|annotations)\['(?P<key>[^']+)'\]")
-_SUFFIXES = {
-    "": Decimal(1),
-    "m": Decimal("0.001"),
-    "k": Decimal(10**3),
-    "M": Decimal(10**6),
-    "G": Decimal(10**9),
-    "T": Decimal(10**12),
-    "Ki": Decimal(2**10),
-    "Mi": Decimal(2**20),
-    "Gi": Decimal(2**30),
-    "Ti": Decimal(2**40),
-}
 _OF_THE_NODE = {"cpu": "1", "memory": "2Gi", "ephemeral-storage": "1Gi"}
 """What a container without a limit is told: not the node's size, so that programs stay small."""
 
@@ -73,11 +62,15 @@ def field_value(pod: dict[str, Any], container: dict[str, Any], source: dict[str
 
 
 def quantity(text: str) -> Decimal:
-    """A quantity of Kubernetes, such as `500m` or `2Gi`, in its base unit."""
-    match = re.fullmatch(r"([0-9.]+)([A-Za-z]*)", text)
-    if match is None or match[2] not in _SUFFIXES:
+    """A quantity of Kubernetes in its base unit.
+
+    Raises:
+        FailedError: it is none.
+    """
+    found = amount(text)
+    if found is None:
         raise FailedError("bad-quantity", f"{text!r} is not a quantity")
-    return Decimal(match[1]) * _SUFFIXES[match[2]]
+    return found
 
 
 def _variable(

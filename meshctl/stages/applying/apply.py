@@ -55,11 +55,11 @@ def apply(cluster: Cluster, releases: Releases, files: Files, clock: Clock, plan
         if record:
             _check_current(releases, record)
         run = _Run(cluster, releases, files, clock)
-        groups = Counter(_group(step) for step in plan.steps)
+        groups = Counter(step.part for step in plan.steps)
         begun: dict[str, float] = {}
         for phase in plan.phases:
             for step in phase.steps:
-                begun.setdefault(_group(step), clock.monotonic())
+                begun.setdefault(step.part, clock.monotonic())
             try:
                 yield from _phase(run, phase)
             except StoppedError:
@@ -67,8 +67,8 @@ def apply(cluster: Cluster, releases: Releases, files: Files, clock: Clock, plan
             except MeshctlError:
                 _mark_failed(releases, plan, phase)
                 raise
-            groups.subtract(_group(step) for step in phase.steps)
-            for group in dict.fromkeys(_group(step) for step in phase.steps):
+            groups.subtract(step.part for step in phase.steps)
+            for group in dict.fromkeys(step.part for step in phase.steps):
                 if not groups[group]:
                     yield Done(group, seconds=clock.monotonic() - begun[group])
 
@@ -114,7 +114,7 @@ def _phase(run: _Run, phase: Phase) -> Iterator[Event]:
             pass
         except MeshctlError as error:
             errors.append((step, error))
-            inbox.put(Failed(_group(step), _subject(step), error))
+            inbox.put(Failed(step.part, _subject(step), error))
             stop.set()
         except Exception as error:  # noqa: BLE001 - carried to the caller's thread, and raised there
             errors.append((step, error))
@@ -177,7 +177,7 @@ class _Run:
     clock: Clock
 
     def take(self, step: Step, tell: Callable[[Event], None], stop: threading.Event) -> None:
-        group, subject = _group(step), _subject(step)
+        group, subject = step.part, _subject(step)
         tell(Started(group, subject))
         match step:
             case Apply():
@@ -207,7 +207,7 @@ class _Run:
                 assert_never(step)
 
     def _apply(self, step: Apply, tell: Callable[[Event], None], stop: threading.Event) -> Event:
-        group, subject = _group(step), _subject(step)
+        group, subject = step.part, _subject(step)
         give_up = self.clock.monotonic() + _WEBHOOK_SECONDS
         pause = 0.25
         while True:
@@ -231,7 +231,7 @@ class _Run:
         return Changed(group, subject, f"{count} field{'s' * (count != 1)} changed" if count else "changed")
 
     def _save(self, step: Save) -> Event:
-        group, subject = _group(step), _subject(step)
+        group, subject = step.part, _subject(step)
         objects = [obj for ref in step.refs if (obj := self.cluster.get(ref)) is not None]
         if not objects:
             return Skipped(group, subject, "nothing of it is there any more")
@@ -243,10 +243,6 @@ class _Run:
             self.releases.forget(step.release)
         else:
             self.releases.write(step.release)
-
-
-def _group(step: Step) -> str:
-    return "release" if isinstance(step, Record) else step.part
 
 
 def _subject(step: Step) -> str:

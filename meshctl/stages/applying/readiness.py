@@ -88,7 +88,7 @@ def current(workload: Object, pods: Collection[Object], sets: Collection[Object]
     if workload.ref.kind == "Deployment":
         newest = newest_set(workload, sets)
         if newest is not None:
-            return tuple(pod for pod in mine if newest.uid in _owners(pod))
+            return tuple(pod for pod in mine if newest.uid in pod.owners)
     if workload.ref.kind == "StatefulSet" and (revision := workload.at("status.updateRevision")):
         return tuple(pod for pod in mine if pod.labels.get("controller-revision-hash") == revision)
     if workload.ref.kind == "DaemonSet":
@@ -104,7 +104,7 @@ def newest_set(workload: Object, sets: Collection[Object]) -> Object | None:
     key = "deployment.kubernetes.io/revision"
     wanted = workload.annotations.get(key)
     for each in sets:
-        if workload.uid in _owners(each) and each.annotations.get(key) == wanted:
+        if workload.uid in each.owners and each.annotations.get(key) == wanted:
             return each
     return None
 
@@ -323,10 +323,6 @@ def _of_events(makers: Collection[str], events: Collection[Object]) -> Iterator[
 
 def _about(uids: Collection[str], events: Collection[Object]) -> list[Object]:
     return [each for each in events if each.at("involvedObject.uid") in uids]
-
-
-def _owners(obj: Object) -> frozenset[str]:
-    return frozenset(owner.get("uid", "") for owner in obj.at("metadata.ownerReferences", ()))
 
 
 def _conditions(obj: Object) -> Mapping[str, Mapping[str, Any]]:

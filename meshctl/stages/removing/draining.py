@@ -46,8 +46,7 @@ def drained(plan: Plan, live: Collection[Object], owned: Collection[Object], sec
 def _of(owned: Collection[Object], kind: str, uid: str) -> Iterator[Object]:
     """What an object owns, sorted; nothing where it has no UID."""
     for each in sorted(owned, key=lambda obj: obj.ref):
-        owners = {owner.get("uid") for owner in each.at("metadata.ownerReferences", ())}
-        if each.ref.kind == kind and uid and uid in owners:
+        if each.ref.kind == kind and uid and uid in each.owners:
             yield each
 
 

@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING, Any, Final
 
 from meshctl.model.labels import GENERATED, PROXY, REVISION, TAG, installed_by
 from meshctl.model.proxy import Carrier
-from meshctl.model.standing import CertificateAge, DataPlane, DefaultOwner, Installation, Role, Webhook
+from meshctl.model.standing import (
+    CertificateAge,
+    DataPlane,
+    DefaultOwner,
+    Installation,
+    Role,
+    Webhook,
+    is_served,
+)
 from meshctl.stages.applying.readiness import troubles, unready
 from meshctl.stages.removing.belongings import CA_SECRET
 from meshctl.stages.seeing.sync import image_tag
@@ -183,19 +191,10 @@ def _webhook(
         target=f"Service {place[0]}/{place[1]}"
         if place
         else entries[0].get("clientConfig", {}).get("url", ""),
-        is_alive=_is_served(endpoints[place]) if place and place in endpoints else None,
+        is_alive=is_served(endpoints[place]) if place and place in endpoints else None,
         has_bundle=all(bundles),
         trusts_root=all(_holds(_decoded(each), root) for each in bundles) if root and all(bundles) else None,
         is_required=any(entry.get("failurePolicy", "Fail") == "Fail" for entry in entries),
-    )
-
-
-def _is_served(slices: Iterable[Object]) -> bool:
-    # A missing condition means ready (API reference of discovery.k8s.io/v1, EndpointConditions).
-    return any(
-        endpoint.get("conditions", {}).get("ready", True) is not False
-        for each in slices
-        for endpoint in each.at("endpoints", ())
     )
 
 

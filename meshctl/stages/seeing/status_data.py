@@ -106,7 +106,7 @@ def _cluster_data(one: Standing, now: datetime) -> dict[str, Any]:
         "default": {"injection": one.default.injection, "validation": one.default.validation},
         "certificates": [_age_data(each, now) for each in one.certificates],
         "dataPlane": None if one.data_plane is None else _data_plane_data(one.data_plane),
-        "findings": [_finding_data(each) for each in one.findings],
+        "findings": [finding_data(each) for each in one.findings],
         "unread": [{"what": what, "error": _error_data(error)} for what, error in one.unread],
     }
 
@@ -161,12 +161,14 @@ def _data_plane_data(one: DataPlane) -> dict[str, Any]:
     }
 
 
-def _finding_data(finding: Finding) -> dict[str, Any]:
+def finding_data(finding: Finding) -> dict[str, Any]:
+    """The JSON form of a finding; described in docs/reference/json.md."""
     return {
         "code": finding.rule.code,
         "level": finding.rule.level.value,
         "subject": finding.subject,
         "message": finding.message,
+        "place": finding.place,
         "hint": finding.rule.hint,
     }
 

@@ -392,6 +392,7 @@ def test_the_json_form_is_stable() -> None:
             {
                 "code": "release-settled", "level": "warning", "subject": "release mesh 2",
                 "message": "it is failed since 2026-03-01T00:00:00Z",
+                "place": "",
                 "hint": "run the same command again: it continues where it stopped",
             }
         ],
