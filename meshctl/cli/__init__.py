@@ -20,6 +20,10 @@ COMMANDS = {
     "Render": {
         "manifest": ("meshctl.cli.groups:manifest", "Render Kubernetes objects without a cluster."),
         "profile": ("meshctl.cli.groups:profile", "The profiles that installs start from."),
+        "images": (
+            "meshctl.cli.groups:images",
+            "The images that a mesh runs, and how to carry them offline.",
+        ),
         "values": (
             "meshctl.cli.values:values",
             "The settings an install would use, and where each is from.",

@@ -21,3 +21,15 @@ profile = LazyGroup(
     {},
     help="The profiles that installs start from.",
 )
+
+images = LazyGroup(
+    "images",
+    {
+        "Commands": {
+            "list": ("meshctl.cli.images:list_images", "Every image that the mesh runs."),
+            "save-script": ("meshctl.cli.images:save_images", "A shell script that carries them offline."),
+        }
+    },
+    {},
+    help="The images that have to be pulled before a mesh can run.",
+)
