@@ -100,6 +100,8 @@ def istio(tag: str, *, istioctl: bool) -> Target:
 
 INJECTJUDGE = Target("injectjudge", "istio", ("./injectjudge",), tags=_ISTIO_BUILD_TAGS)
 """Upstream's injector with a door for many cases; the tests' judge, built as Istio itself is."""
+TEMPLATEJUDGE = Target("templatejudge", "istio", ("./templatejudge",), tags=_ISTIO_BUILD_TAGS)
+"""Go's text/template with sprig's functions; the tests' judge of `meshctl.gotemplate`."""
 HELMJUDGE = Target("helmjudge", "istio", ("./helmjudge",), tags=_ISTIO_BUILD_TAGS)
 """Helm's renderer; it judges the charts that we export."""
 COREDNS = Target("coredns", "coredns", ("github.com/coredns/coredns",))

@@ -23,3 +23,11 @@ def injectjudge() -> Path:
     if given := os.environ.get("MESHCTL_INJECTJUDGE"):
         return Path(given)
     return build.program(build.INJECTJUDGE)
+
+
+@pytest.fixture(scope="session")
+def templatejudge() -> Path:
+    """Go's text/template as a program, or the one MESHCTL_TEMPLATEJUDGE names."""
+    if given := os.environ.get("MESHCTL_TEMPLATEJUDGE"):
+        return Path(given)
+    return build.program(build.TEMPLATEJUDGE)
