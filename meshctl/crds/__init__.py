@@ -35,7 +35,7 @@ KINDS: tuple[Kind, ...] = (
 """Every kind, by group and name; the order in which definitions are written."""
 
 
-def crds(minor: str = "1.32") -> tuple[dict[str, Any], ...]:
+def crds(minor: str) -> tuple[dict[str, Any], ...]:
     """The CustomResourceDefinitions of an Istio minor, in the order of `KINDS`.
 
     The same minor always gives equal dicts with keys in the same order, and every call new ones, which
@@ -48,13 +48,13 @@ def crds(minor: str = "1.32") -> tuple[dict[str, Any], ...]:
 
 
 @cache
-def kinds(minor: str = "1.32") -> tuple[Kind, ...]:
+def kinds(minor: str) -> tuple[Kind, ...]:
     """Every kind as an Istio minor has it; raises as `crds` does."""
     wanted = known(minor)
     return tuple(kind_as_of(kind, wanted) for kind in KINDS)
 
 
-def schema_of(kind: str, api_version: str, minor: str = "1.32") -> Object:
+def schema_of(kind: str, api_version: str, minor: str) -> Object:
     """What an object holds beside apiVersion, kind and metadata: the fields `spec` and `status`.
 
     Args:

@@ -88,7 +88,8 @@ def limits(schema: Schema) -> dict[str, Any]:
         case Boolean():
             return {"type": "boolean"}
         case IntOrString():
-            return {"anyOf": [{"type": "integer"}, {"type": "string"}], "x-kubernetes-int-or-string": True}
+            either = {"anyOf": [{"type": "integer"}, {"type": "string"}], "x-kubernetes-int-or-string": True}
+            return {**either, **given(pattern=schema.pattern)}
         case Array():
             return {"type": "array", "items": openapi(schema.items), **array_limits(schema)}
         case Map():

@@ -38,9 +38,12 @@ class Node:
     """What every node has.
 
     `first_minor` is the first Istio minor with this field, or empty where every minor we know has it.
+    `type_name` is what rules that OpenAPI cannot say know a type by. What is `secret` is shown to nobody.
     """
 
     doc: str = ""
+    type_name: str = ""
+    secret: bool = False
     mandatory: bool = False
     accepts_null: bool = False
     first_minor: str = ""
@@ -57,6 +60,14 @@ class Node:
     def since(self, minor: str) -> Self:
         """The same, brought by an Istio minor such as `1.31`."""
         return replace(self, first_minor=minor)
+
+    def named(self, type_name: str) -> Self:
+        """The same, for rules of that name."""
+        return replace(self, type_name=type_name)
+
+    def hidden(self) -> Self:
+        """The same, never to be shown."""
+        return replace(self, secret=True)
 
     def described(self, doc: str) -> Self:
         """The same, with words that fit the place where a shared type is used."""
@@ -95,7 +106,9 @@ class Boolean(Node):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IntOrString(Node):
-    """An integer, also accepted as its decimal string."""
+    """An integer, or text that matches `pattern`, such as its decimal string."""
+
+    pattern: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,9 +123,10 @@ class Array(Node):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Map(Node):
-    """An object with keys of the user's choosing."""
+    """An object with keys of the user's choosing, which OpenAPI does not look at."""
 
     values: Schema
+    keys: Text | None = None
     fewest: int | None = None
     most: int | None = None
 

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from meshctl.errors import Where
 
 
 class Level(StrEnum):
@@ -23,13 +27,15 @@ class Level(StrEnum):
 class Rule:
     """A state that should hold, said in the affirmative, and what to do when it does not.
 
-    `code` is kebab-case, unique over checks, soundness and errors, and never reused.
+    `code` is kebab-case, unique over checks, soundness, analyzers and errors, and never reused. `number`
+    is what istioctl's analysis calls the same, such as `IST0106`; empty where it has none.
     """
 
     code: str
     level: Level
     summary: str
     hint: str
+    number: str = ""
 
     def at(self, subject: str, message: str, *, place: str = "") -> Finding:
         """A finding: `subject` breaks this rule, and `message` says how."""
@@ -41,10 +47,18 @@ class Finding:
     """One place where a rule does not hold.
 
     `subject` is what a person would name (`Deployment istio-system/istiod`, a cluster, a file);
-    `place` is a dotted path or `file:line`, where there is one.
+    `place` is a dotted path or `file:line`, where there is one; `where` is the place in a file the subject
+    was read from. `hint` says more than the rule's own, where there is more to say.
     """
 
     rule: Rule
     subject: str
     message: str
     place: str = ""
+    where: Where | None = None
+    hint: str = ""
+
+    @property
+    def remedy(self) -> str:
+        """What to do."""
+        return self.hint or self.rule.hint

@@ -10,7 +10,7 @@ from meshctl.errors import ConfigError
 
 
 def test_an_object_has_spec_and_status() -> None:
-    found = schema_of("VirtualService", "networking.istio.io/v1beta1")
+    found = schema_of("VirtualService", "networking.istio.io/v1beta1", "1.32")
     assert list(found.fields) == ["spec", "status"]
     spec = found.fields["spec"]
     assert isinstance(spec, Object)
@@ -28,12 +28,12 @@ def test_an_older_minor_lacks_newer_fields() -> None:
 
 def test_an_unknown_kind_is_refused_with_the_nearest() -> None:
     with pytest.raises(ConfigError) as refused:
-        schema_of("VirtualServce", "networking.istio.io/v1")
+        schema_of("VirtualServce", "networking.istio.io/v1", "1.32")
     assert (refused.value.code, refused.value.hint) == ("unknown-kind", "did you mean 'VirtualService'?")
 
 
 def test_a_version_that_the_kind_does_not_have_is_refused_with_those_it_has() -> None:
     with pytest.raises(ConfigError) as refused:
-        schema_of("ProxyConfig", "networking.istio.io/v1")
+        schema_of("ProxyConfig", "networking.istio.io/v1", "1.32")
     assert refused.value.code == "unknown-api-version"
     assert refused.value.hint == "use one of networking.istio.io/v1beta1"

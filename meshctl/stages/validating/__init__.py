@@ -1,0 +1,1 @@
+"""Files of the user's, held against Istio's API."""
