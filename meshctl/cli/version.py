@@ -15,18 +15,32 @@ from meshctl.cli.report import pairs
 @click.option("--remote", is_flag=True, help="Ask the cluster for the control plane's version too.")
 @command(cluster=True)
 def version(app: App, remote: bool) -> None:
-    """This program's version, the Istio minors it knows, and with --remote the mesh's.
+    """This program's version, the versions of Istio it installs, and with --remote the mesh's.
 
     \b
     Examples:
       meshctl version
       meshctl version --remote -o json
     """
-    from meshctl.registry import data
+    from meshctl.stages.settings import versions
 
-    minors = sorted(path.stem for path in (data("profiles") / "versions").glob("*.yaml"))
-    facts: dict[str, Any] = {"client": installed("istio-meshctl"), "istio": minors}
-    lines = [("meshctl", facts["client"]), ("istio", ", ".join(minors))]
+    known = [(versions.version(minor), versions.is_default(minor)) for minor in versions.versions()]
+    shown = (each.full + (" (default)" if default else "") for each, default in known)
+    facts: dict[str, Any] = {
+        "client": installed("istio-meshctl"),
+        "istio": list(versions.versions()),
+        "versions": [
+            {
+                "minor": each.minor,
+                "version": each.full,
+                "default": default,
+                "kubernetes": each.kubernetes,
+                "upgradesFrom": list(each.upgrades_from),
+            }
+            for each, default in known
+        ],
+    }
+    lines = [("meshctl", facts["client"]), ("istio", ", ".join(shown))]
     if remote:
         from meshctl.actions.status import status
         from meshctl.model.standing import Role

@@ -81,8 +81,10 @@ class Settings:
 
     @staticmethod
     def from_json(data: dict[str, Any]) -> Settings:
-        """The settings that `to_json` wrote."""
-        return Settings(**{**data, "istio": tuple(data["istio"])})
+        """The settings that `to_json` wrote; a sandbox of an older meshctl may run what we build no more."""
+        settings = Settings(**{**data, "istio": ()})
+        object.__setattr__(settings, "istio", tuple(data["istio"]))
+        return settings
 
 
 def check_name(name: str) -> None:

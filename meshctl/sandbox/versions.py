@@ -9,11 +9,11 @@ from typing import Final
 
 KUBERNETES: Final = "1.34.4"
 
-ISTIO_TAGS: Final = ("1.32.0", "1.32.1")
+ISTIO_TAGS: Final = ("1.31.0", "1.32.0")
 """Two builds of the one pinned Istio tree, told apart by the version linked into them.
 
-Release tags of the module are not served, and an upgrade needs two versions; the pinned tree is
-on its way to 1.32.
+Release tags of the module are not served, and an upgrade needs two versions; the pinned tree calls itself
+1.31, and is on its way to 1.32. The first is the version that meshctl installs unless asked.
 """
 
 HUB: Final = "sandbox.meshctl.dev/istio"

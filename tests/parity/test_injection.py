@@ -11,165 +11,37 @@ from __future__ import annotations
 import json
 import re
 import subprocess
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from meshctl.stages.rendering.injection import injection_templates
+from meshctl.stages.settings.versions import version
+from tests.parity import injecting
+from tests.parity.injecting import Case, Verdict, gateway, gateways, leaves, pods, workload
 
 pytestmark = pytest.mark.parity
 
-CASES = Path(__file__).parent.parent / "cases" / "injection"
-
-# What the pinned upstream can do; nothing in it says so in these words.
-FEATURES = {
-    "proxy_init_image": True,
-    "proxy_gomaxprocs": True,
-    "fips_140_3": True,
-    "agentgateway_waypoint": True,
-}
-
-# The classes of gateways by their template: class, controller, kind of service.
-GATEWAYS = {
-    "kube-gateway": ("istio", "istio.io-gateway-controller", "LoadBalancer"),
-    "waypoint": ("istio-waypoint", "istio.io-mesh-controller", "ClusterIP"),
-    "agentgateway": ("istio-agentgateway", "istio.io-gateway-controller", "LoadBalancer"),
-    "agentgateway-waypoint": (
-        "istio-agentgateway-waypoint",
-        "istio.io-agentgateway-waypoint-controller",
-        "ClusterIP",
-    ),
-}
-
-PORTS = [
-    {"name": "status-port", "port": 15021, "protocol": "TCP", "appProtocol": "tcp"},
-    {"name": "web", "port": 80, "protocol": "TCP", "appProtocol": "http"},
-]
-
-Case = dict[str, Any]
-Verdict = dict[str, Any]
-
-
-def table(name: str) -> Any:
-    return yaml.safe_load((CASES / f"{name}.yaml").read_text())
-
-
-def merged(base: Any, over: Any) -> Any:
-    """`over` on `base`: maps are merged, all else replaced."""
-    if isinstance(base, dict) and isinstance(over, dict):
-        return base | {key: merged(base.get(key), value) for key, value in over.items()}
-    return over
-
-
-def workload(case: Case) -> Any:
-    """The workload of a case, with its labels, annotations and pod spec."""
-    found = merged({}, table("workloads")[case.get("workload", "web")])
-    if found["kind"] == "Pod":
-        pod = found
-    elif found["kind"] == "CronJob":
-        # Upstream reads a CronJob's annotations from the job template.
-        pod = found["spec"]["jobTemplate"]
-    else:
-        pod = found["spec"]["template"]
-    for key in ("labels", "annotations"):
-        pod["metadata"] = merged(pod["metadata"], {key: case.get(key, {})})
-    pod["spec"] = merged(pod["spec"], case.get("pod", {}))
-    return found
-
-
-def gateway(case: Case, template: str) -> dict[str, Any]:
-    """What istiod's gateway deployment controller would know of a case's Gateway."""
-    kind, controller, service = GATEWAYS[template]
-    spec: dict[str, Any] = {"gatewayClassName": kind, "listeners": []}
-    if "address" in case:
-        spec["addresses"] = [{"type": "IPAddress", "value": case["address"]}]
-    return {
-        "object": {
-            "metadata": {
-                "name": "edge",
-                "namespace": "shop",
-                "uid": "c0ffee",
-                "annotations": case.get("gatewayAnnotations", {}),
-            },
-            "spec": spec,
-        },
-        "deploymentName": f"edge-{kind}",
-        "serviceAccount": "edge-account",
-        "clusterID": "Kubernetes",
-        "kubeVersion": case.get("kubeVersion", 134),
-        "controller": case.get("controller", controller),
-        "serviceType": case.get("serviceType", service),
-        "ports": case.get("ports", PORTS),
-        "labels": case.get("labels", {}),
-        "annotations": case.get("annotations", {}),
-    }
-
-
-def pods() -> list[tuple[str, Case]]:
-    return [
-        (f"{name}: {case['name']}", case)
-        for name in ("sidecar", "templates", "refused")
-        for case in table(name)
-    ]
-
-
-def gateways() -> list[tuple[str, Case, str]]:
-    return [
-        (f"{template}: {case['name']}", case, template)
-        for case in table("gateways")
-        for template in ([case["template"]] if "template" in case else GATEWAYS)
-    ]
+TEMPLATES = injection_templates(version("1.32").features)
+"""Ours, as the pinned upstream's istiod would have them."""
 
 
 class Judge:
-    """The injector, asked once for all cases."""
+    """The injector, with our templates and upstream's."""
 
     def __init__(self, binary: Path, istioctl: Path) -> None:
         self.binary, self.istioctl = binary, istioctl
-        self.upstream = yaml.safe_load(self.installed(())["config"])["templates"]
+        self.upstream = injecting.templates(self.installed(()))
 
-    @cache  # noqa: B019 - lives as long as the module's tests
-    def installed(self, settings: tuple[str, ...]) -> dict[str, str]:
-        """The injector ConfigMap's data, as upstream would install it with these settings."""
-        sets = [word for setting in settings for word in ("--set", setting)]
-        command = [str(self.istioctl), "manifest", "generate", *sets]
-        told = subprocess.run(command, capture_output=True, check=True, text=True).stdout
-        found = next(
-            each
-            for each in told.split("\n---\n")
-            if "kind: ConfigMap" in each and "\n  name: istio-sidecar-injector\n" in each
-        )
-        data: dict[str, str] = yaml.safe_load(found)["data"]
-        return data
+    def installed(self, settings: tuple[str, ...]) -> injecting.Installed:
+        return injecting.by_upstream(settings, self.istioctl)
 
     def question(self, name: str, case: Case, **more: Any) -> dict[str, Any]:
-        values = json.loads(self.installed(tuple(case.get("install", ())))["values"])
-        return {
-            "name": name,
-            "values": json.dumps(merged(values, case.get("values", {}))),
-            "mesh": json.dumps(case.get("mesh", {})),
-            "revision": case.get("revision", ""),
-            "native": case.get("native", False),
-            "compliance": case.get("compliance", ""),
-            "uid": case.get("uid", 1337),
-            "gid": case.get("gid", 1337),
-            **more,
-        }
+        return injecting.question(name, case, self.installed, **more)
 
     def ask(self, questions: list[dict[str, Any]]) -> dict[str, Verdict]:
-        """What ours and upstream's templates make of each question, by its name."""
-        asked = {
-            "templates": {"ours": injection_templates(FEATURES), "upstream": self.upstream},
-            "cases": questions,
-        }
-        told = subprocess.run(
-            [str(self.binary)], input=json.dumps(asked), capture_output=True, check=False, text=True
-        )
-        assert told.returncode == 0, told.stderr
-        return dict(zip((each["name"] for each in questions), json.loads(told.stdout), strict=True))
+        return injecting.ask(self.binary, {"ours": TEMPLATES, "upstream": self.upstream}, questions)
 
 
 @pytest.fixture(scope="module")
@@ -201,17 +73,6 @@ def deployed(judge: Judge) -> dict[str, Verdict]:
             for name, case, template in gateways()
         ]
     )
-
-
-def leaves(node: Any, path: str = "") -> dict[str, Any]:
-    """Every scalar and every empty map or list, by its path."""
-    if isinstance(node, dict) and node:
-        pairs = [(f"{path}.{key}", value) for key, value in node.items()]
-    elif isinstance(node, list) and node:
-        pairs = [(f"{path}[{index}]", value) for index, value in enumerate(node)]
-    else:
-        return {path: node}
-    return {at: leaf for inner, value in pairs for at, leaf in leaves(value, inner).items()}
 
 
 def differences(name: str, verdict: Verdict) -> list[str]:
@@ -307,8 +168,8 @@ def values_named(template: str) -> set[str]:
     return set(re.findall(r"\.Values\)?\.([\w.]+)", longer.replace(").", ".")))
 
 
-@pytest.mark.parametrize("name", list(injection_templates(FEATURES)))
+@pytest.mark.parametrize("name", list(TEMPLATES))
 def test_a_template_names_the_values_that_upstream_s_names(name: str, judge: Judge) -> None:
     # `global` and `global.proxy` are named where ours are given their short names.
-    ours = values_named(injection_templates(FEATURES)[name]) - {"global", "global.proxy"}
+    ours = values_named(TEMPLATES[name]) - {"global", "global.proxy"}
     assert ours == values_named(judge.upstream[name])

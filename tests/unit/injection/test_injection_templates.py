@@ -9,12 +9,7 @@ import pytest
 from meshctl.registry import data
 from meshctl.stages.rendering.injection import injection_templates
 
-ALL = {
-    "agentgateway_waypoint": True,
-    "fips_140_3": True,
-    "proxy_gomaxprocs": True,
-    "proxy_init_image": True,
-}
+ALL = ("agentgateway_waypoint", "fips_140_3", "proxy_init_image", "trimmed_canonical_names")
 NAMES = [
     "agentgateway",
     "agentgateway-waypoint",
@@ -32,26 +27,25 @@ def test_there_is_a_template_for_everything_istiod_injects_and_deploys() -> None
 
 
 def test_a_template_that_istiod_does_not_know_is_left_out() -> None:
-    assert set(NAMES) - set(injection_templates({})) == {"agentgateway-waypoint"}
+    assert set(NAMES) - set(injection_templates(())) == {"agentgateway-waypoint"}
 
 
 @pytest.mark.parametrize(
     ("feature", "template", "text"),
     [
         ("proxy_init_image", "sidecar", ".ProxyInitImage"),
-        ("proxy_gomaxprocs", "sidecar", "GOMAXPROCS"),
-        ("proxy_gomaxprocs", "kube-gateway", "GOMAXPROCS"),
         ("fips_140_3", "gateway", "fips140=only"),
+        ("trimmed_canonical_names", "sidecar", 'trimAll "-_."'),
     ],
 )
 def test_a_feature_is_used_only_where_it_is_there(feature: str, template: str, text: str) -> None:
     assert text in injection_templates(ALL)[template]
-    assert text not in injection_templates({**ALL, feature: False})[template]
-    assert text not in injection_templates({})[template]
+    assert text not in injection_templates(each for each in ALL if each != feature)[template]
+    assert text not in injection_templates(())[template]
 
 
 def test_the_same_features_give_the_same_bytes() -> None:
-    assert injection_templates(ALL) == injection_templates(dict(reversed(ALL.items())))
+    assert injection_templates(ALL) == injection_templates(reversed(ALL))
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -6,6 +6,8 @@ import pytest
 
 from meshctl.errors import ConfigError
 from meshctl.sandbox.settings import Settings
+from meshctl.sandbox.versions import ISTIO_TAGS
+from meshctl.stages.settings.versions import version
 
 
 @pytest.mark.parametrize("name", ["", "A", "1a", "a_b", "a/b", "..", "a-", "x" * 21, "a b", "a\n"])
@@ -36,6 +38,15 @@ def test_an_istio_that_is_not_built_is_refused_with_those_that_are() -> None:
     with pytest.raises(ConfigError) as refused:
         Settings(istio=("1.29.0",))
     assert "1.32.0" in refused.value.hint
+
+
+def test_what_meshctl_installs_unless_asked_is_built_first() -> None:
+    assert ISTIO_TAGS[0] == version(None).full
+
+
+def test_a_sandbox_of_an_older_meshctl_is_still_understood() -> None:
+    kept = {**Settings().to_json(), "istio": ["1.20.0"]}
+    assert Settings.from_json(kept).istio == ("1.20.0",)
 
 
 def test_settings_survive_the_journal() -> None:

@@ -6,9 +6,12 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"text/template"
 
@@ -21,9 +24,12 @@ import (
 	meshconfig "istio.io/api/mesh/v1alpha1"
 	"istio.io/istio/pilot/pkg/config/kube/gatewaycommon"
 	"istio.io/istio/pilot/pkg/features"
+	"istio.io/istio/pilot/pkg/model"
 	"istio.io/istio/pkg/config/mesh"
+	"istio.io/istio/pkg/config/mesh/meshwatcher"
 	commonfeatures "istio.io/istio/pkg/features"
 	"istio.io/istio/pkg/kube/inject"
+	"istio.io/istio/pkg/kube/multicluster"
 	"istio.io/istio/pkg/log"
 	"istio.io/istio/pkg/test/util/tmpl"
 	"istio.io/istio/pkg/test/util/yml"
@@ -34,8 +40,9 @@ type request struct {
 	Cases     []testCase                   `json:"cases"`
 }
 
-// testCase is a workload (Object), one template run on its own (Template and Object, a Pod), or a
-// gateway (Template and Gateway).
+// testCase is a workload (Object), one template run on its own (Template and Object, a Pod), a gateway
+// (Template and Gateway), an AdmissionReview for the webhook with this configuration (Review and Config), or
+// an object that is only to be read and written again (Plain).
 type testCase struct {
 	Name       string          `json:"name"`
 	Values     string          `json:"values"`
@@ -48,6 +55,9 @@ type testCase struct {
 	Template   string          `json:"template"`
 	Object     json.RawMessage `json:"object"`
 	Gateway    *gatewayInput   `json:"gateway"`
+	Config     json.RawMessage `json:"config"`
+	Review     json.RawMessage `json:"review"`
+	Plain      json.RawMessage `json:"plain"`
 }
 
 type gatewayInput struct {
@@ -147,6 +157,11 @@ func run(asked testCase, templates inject.Templates) ([]any, error) {
 		features.EnableNativeSidecars = features.NativeSidecarModeEnabled
 	}
 	switch {
+	case asked.Plain != nil:
+		object, err := inject.FromRawToObject(asked.Plain)
+		return []any{object}, err
+	case asked.Review != nil:
+		return admit(asked, templates, meshConfig)
 	case asked.Gateway != nil:
 		return deploy(asked, templates[asked.Template], values, meshConfig)
 	case asked.Template != "":
@@ -169,6 +184,48 @@ func into(
 		return nil, err
 	}
 	return []any{injected}, nil
+}
+
+// fixed is the configuration of a webhook that nobody changes.
+type fixed struct {
+	config inject.Config
+	values string
+}
+
+func (f *fixed) SetHandler(func(*inject.Config, string) error) {}
+
+func (f *fixed) Run(<-chan struct{}) {}
+
+func (f *fixed) Get() (*inject.Config, string, error) {
+	return &f.config, f.values, nil
+}
+
+// admit is what the webhook answers to an AdmissionReview.
+func admit(asked testCase, templates inject.Templates, meshConfig *meshconfig.MeshConfig) ([]any, error) {
+	config, err := inject.UnmarshalConfig(asked.Config)
+	if err != nil {
+		return nil, err
+	}
+	config.Templates = templates
+	env := model.Environment{Watcher: meshwatcher.NewTestWatcher(meshConfig), ConfigStore: model.NewFakeStore()}
+	env.SetPushContext(&model.PushContext{ProxyConfigs: model.GetProxyConfigs(env.ConfigStore, meshConfig)})
+	mux := http.NewServeMux()
+	if _, err := inject.NewWebhook(inject.WebhookParameters{
+		Watcher:      &fixed{config, asked.Values},
+		Env:          &env,
+		Mux:          mux,
+		Revision:     asked.Revision,
+		MultiCluster: multicluster.NewFakeController(),
+	}); err != nil {
+		return nil, err
+	}
+	question := httptest.NewRequest(http.MethodPost, "/inject", bytes.NewReader(asked.Review))
+	question.Header.Set("Content-Type", "application/json")
+	answer := httptest.NewRecorder()
+	mux.ServeHTTP(answer, question)
+	var document any
+	err = json.Unmarshal(answer.Body.Bytes(), &document)
+	return []any{document}, err
 }
 
 // execute runs a template with a namespace's own user and group, which only a webhook would see.
