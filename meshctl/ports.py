@@ -125,8 +125,12 @@ class Cluster(Protocol):
         """A short-lived token of a service account (TokenRequest). Never log it."""
         ...
 
-    def allowed(self, verb: str, group: str, resource: str, namespace: str = "") -> bool:
-        """Whether we may do `verb` on `resource` (SelfSubjectAccessReview); namespace empty: all."""
+    def allowed(self, verb: str, group: str, resource: str, namespace: str = "", name: str = "") -> bool:
+        """Whether we may do `verb` on `resource` (SelfSubjectAccessReview).
+
+        `resource` may have a subresource, as `pods/log`; `*` asks for every verb, group or resource.
+        Empty: `namespace` asks for all namespaces, `name` for all objects.
+        """
         ...
 
     def logs(self, namespace: str, pod: str, container: str, *, lines: int = 20) -> str:

@@ -245,7 +245,9 @@ class FakeCluster:
             raise FailedError("not-found", f"there is no ServiceAccount {namespace}/{account}")
         return f"token-of-{namespace}-{account}-for-{'-'.join(audiences)}"
 
-    def allowed(self, verb: str, group: str, resource: str, namespace: str = "") -> bool:
+    def allowed(self, verb: str, group: str, resource: str, namespace: str = "", name: str = "") -> bool:
+        if resource == "*":
+            return not any(verb in ("*", refused) for refused, _ in self.denied)
         return (verb, resource) not in self.denied
 
     def logs(self, namespace: str, pod: str, container: str, *, lines: int = 20) -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
+from meshctl.actions.rights import of_install
 from meshctl.actions.status import status
 from meshctl.checks.site import Site
 from meshctl.errors import AccessError, InternalError, MeshctlError
@@ -217,6 +218,7 @@ def _site_before(world: World, asked: Loaded, cluster: Cluster) -> Site:
         seen.kinds,
         seen.releases,
         require,
+        of_install(values, desired, seen.kinds, seen.releases),
     )
 
 

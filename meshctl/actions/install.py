@@ -61,9 +61,9 @@ def install(
             wave = _wave(world, asked, cluster, take_over=take_over, adopt=adopt, seconds=seconds)
         except AccessError as error:
             if error.code == "not-allowed":  # the first of many: better to tell them all
-                rights.require(
-                    world.clusters[cluster.name], render(resolve(asked, cluster), install=True).refs
-                )
+                values = resolve(asked, cluster)
+                desired = render(values, owner=asked.mesh.name, install=True)
+                rights.require(world.clusters[cluster.name], values, desired)
             raise
         yield wave
 

@@ -182,9 +182,11 @@ class KubeCluster:
         doing = f"ask for a token of ServiceAccount {namespace}/{account}"
         return str(self._ask("POST", path, doing, body=body)["status"]["token"])
 
-    def allowed(self, verb: str, group: str, resource: str, namespace: str = "") -> bool:
+    def allowed(self, verb: str, group: str, resource: str, namespace: str = "", name: str = "") -> bool:
         """Whether we may do `verb` on `resource`."""
-        attributes = {"verb": verb, "group": group, "resource": resource, "namespace": namespace}
+        whole, _, part = resource.partition("/")
+        attributes = {"verb": verb, "group": group, "resource": whole, "subresource": part}
+        attributes |= {"namespace": namespace, "name": name}
         body = {
             "apiVersion": "authorization.k8s.io/v1",
             "kind": "SelfSubjectAccessReview",

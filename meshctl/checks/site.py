@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from meshctl.model.manifest import Manifest
+from meshctl.model.right import Needs
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 
 _NOTHING = Manifest()
+_NO_NEEDS = Needs()
 
 
 def _any(_: str) -> str:
@@ -45,6 +47,7 @@ class Site:
         releases: records of the mesh, oldest first.
         require_kubernetes: raises `UnsupportedError` for a Kubernetes this Istio does not run on, and
             gives a warning for one that it was not tested with.
+        needs: the rights that an install would need.
     """
 
     cluster: Cluster
@@ -56,6 +59,7 @@ class Site:
     kinds: tuple[Kind, ...] = ()
     releases: tuple[Release, ...] = ()
     require_kubernetes: Callable[[str], str] = _any
+    needs: Needs = _NO_NEEDS
 
     @cached_property
     def ours(self) -> frozenset[tuple[str, str, str]]:

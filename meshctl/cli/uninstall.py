@@ -58,6 +58,7 @@ def uninstall(app: App, drain: float, dry_run: bool, timeout: float, **scope: An
       meshctl uninstall --purge --dry-run -o json
     """
     from meshctl.actions.doing import do
+    from meshctl.actions.rights import require_rights
     from meshctl.actions.uninstall import uninstall as actions_uninstall
     from meshctl.model.removal import Scope
 
@@ -76,6 +77,7 @@ def uninstall(app: App, drain: float, dry_run: bool, timeout: float, **scope: An
         if dry_run:
             app.report.result(removal_data(leave, ()), "")
             continue
+        require_rights(world.clusters[leave.cluster], leave.plan)
         app.confirm(f"Remove all this from {leave.cluster}?")
         for event in do(world, leave.plan):
             app.report.event(event)

@@ -230,3 +230,6 @@ class ClusterContract:
 
     def test_we_may_do_what_we_may(self, cluster: Cluster) -> None:
         assert cluster.allowed("create", "apps", "deployments", "default")
+        assert cluster.allowed("patch", "apps", "deployments", "default", "istiod")
+        assert cluster.allowed("get", "", "pods/log", "default")
+        assert cluster.allowed("*", "*", "*")

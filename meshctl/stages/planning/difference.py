@@ -7,15 +7,24 @@ what lets a second install send nothing.
 
 from __future__ import annotations
 
-import base64
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from meshctl.model.objects import Object
 from meshctl.model.plan import Change
-from meshctl.model.quantity import amount
 from meshctl.stages.planning.claims import Claims, items, members, names
+from meshctl.stages.planning.shapes import (
+    SECRET,
+    SETS,
+    Shape,
+    is_servers,
+    joined,
+    key_values,
+    matching,
+    named_key,
+    plain,
+    shown,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -24,32 +33,6 @@ if TYPE_CHECKING:
 
 _SHOWN = 3
 _LONGEST = 60
-SECRET = "(secret)"  # noqa: S105 - what is shown in place of one
-
-# Lists that server-side apply merges, and the fields that tell their elements apart; from the
-# `x-kubernetes-list-map-keys` of the API server's OpenAPI. All other lists are replaced as a whole.
-_MERGED: Mapping[str, tuple[str, ...]] = {
-    "containers": ("name",),
-    "env": ("name",),
-    "hostAliases": ("ip",),
-    "imagePullSecrets": ("name",),
-    "initContainers": ("name",),
-    "listeners": ("name",),
-    "matchConditions": ("name",),
-    "ownerReferences": ("uid",),
-    "secrets": ("name",),
-    "topologySpreadConstraints": ("topologyKey", "whenUnsatisfiable"),
-    "variables": ("name",),
-    "volumeDevices": ("devicePath",),
-    "volumeMounts": ("mountPath",),
-    "volumes": ("name",),
-    "webhooks": ("name",),
-}
-_PORTS = {
-    "Service": "port",
-    **dict.fromkeys(("DaemonSet", "Deployment", "Pod", "StatefulSet"), "containerPort"),
-}
-_SETS = frozenset({"finalizers"})
 # Maps that are replaced as a whole, so that a key somebody added is a difference.
 _ATOMIC_MAPS = frozenset(
     {
@@ -62,14 +45,6 @@ _ATOMIC_MAPS = frozenset(
         "selector",
     }
 )
-_CUSTOM = re.compile(r"(^|\.)istio\.io$")  # kinds whose lists and maps the server merges in no special way
-
-_QUANTITY_MAPS = frozenset({"limits", "requests", "hard", "capacity"})
-_QUANTITIES = frozenset({"averageValue", "divisor", "sizeLimit", "storage", "value"})
-_NUMBER_OR_TEXT = frozenset({"maxSurge", "maxUnavailable", "minAvailable", "port", "targetPort"})
-
-_SERVERS = frozenset({"status", "apiVersion", "kind"})
-_SERVERS_META = frozenset({"creationTimestamp", "generation", "managedFields", "resourceVersion", "uid"})
 
 
 def changes(
@@ -93,11 +68,11 @@ def changes(
         Secrets read `(secret)`. The order of merged lists is not compared.
     """
     claims = Claims.of(live)
-    seen = _plain(live)
+    seen = plain(live)
     walk = _Walk(desired.ref, shared=claims.ours is not None)
-    wanted = _plain(adjusted(desired, live, yields))
-    place = _Place("", "", wanted, seen, tuple(_plain(each) for each in former), claims)
-    found = [*walk.differing(place), *_given_up("", claims.ours or {}, _plain(desired), seen)]
+    wanted = plain(adjusted(desired, live, yields))
+    place = _Place("", "", wanted, seen, tuple(plain(each) for each in former), claims)
+    found = [*walk.differing(place), *_given_up("", claims.ours or {}, plain(desired), seen)]
     if desired.ref.kind == "Secret" and desired.ref.group == "":
         found = [_hidden(change) for change in found]
     return tuple(found)
@@ -159,21 +134,9 @@ def _without(wanted: Any, seen: Any, claims: Claims, path: Sequence[str], name: 
 
 
 def _without_in_item(wanted: Any, seen: list[Any], claims: Claims, path: Sequence[str], name: str) -> Any:
-    keys = {key: wanted.get(key) for key in _MERGED.get(name, ("name",))}
-    match = _matching(seen, keys)
+    keys = {key: wanted.get(key) for key in named_key(name)}
+    match = matching(seen, keys)
     return wanted if match is None else _without(wanted, match, claims.item(keys), path, "")
-
-
-def _plain(obj: Object) -> dict[str, Any]:
-    """The content that an apply decides about: no status, none of the server's own metadata."""
-    content = {key: value for key, value in obj.content.items() if key not in _SERVERS}
-    meta = content.get("metadata") or {}
-    content["metadata"] = {key: value for key, value in meta.items() if key not in _SERVERS_META}
-    if "stringData" in content:
-        text = content.pop("stringData") or {}
-        encoded = {key: base64.b64encode(str(value).encode()).decode() for key, value in text.items()}
-        content["data"] = {**(content.get("data") or {}), **encoded}
-    return content
 
 
 def _hidden(change: Change) -> Change:
@@ -206,7 +169,7 @@ class _Place:
 
     def field(self, key: str) -> _Place:
         return _Place(
-            _joined(self.path, key),
+            joined(self.path, key),
             key,
             self.wanted[key],
             self.seen.get(key) if isinstance(self.seen, dict) else None,
@@ -217,13 +180,13 @@ class _Place:
         )
 
     def item(self, keyed: tuple[str, ...], wanted: Any) -> _Place:
-        keys = _key_values(wanted, keyed)
-        former = (_matching(each, keys) for each in self.former if isinstance(each, list))
+        keys = key_values(wanted, keyed)
+        former = (matching(each, keys) for each in self.former if isinstance(each, list))
         return _Place(
-            f"{self.path}[{_shown(keys)}]",
+            f"{self.path}[{shown(keys)}]",
             "",
             wanted,
-            _matching(self.seen or [], keys),
+            matching(self.seen or [], keys),
             tuple(each for each in former if each is not None),
             self.claims.item(keys),
             self.whole,
@@ -251,8 +214,7 @@ class _Walk:
     """
 
     def __init__(self, ref: Ref, *, shared: bool) -> None:
-        self.custom = bool(_CUSTOM.search(ref.group))
-        self.kind = ref.kind
+        self.shape = Shape.of(ref)
         self.shared = shared
 
     def differing(self, place: _Place) -> Iterator[Change]:
@@ -271,10 +233,10 @@ class _Walk:
         """Keys that are seen and not wanted, where an apply would take them away."""
         for key, value in (place.seen or {}).items():
             if key not in place.wanted and self._goes(place, key):
-                yield Change(_joined(place.path, key), value, None, place.claims.field(key).owner)
+                yield Change(joined(place.path, key), value, None, place.claims.field(key).owner)
 
     def _goes(self, place: _Place, key: str) -> bool:
-        if place.exact and not self.custom:
+        if place.exact and not self.shape.custom:
             return True
         if place.whole:
             taken = self.shared and place.claims.ours is None
@@ -291,7 +253,7 @@ class _Walk:
                     yield Change(item.path, None, each)
                 else:
                     yield from self.differing(item)
-        elif place.name in _SETS:
+        elif place.name in SETS:
             yield from (Change(f"{place.path}[{each}]", None, each) for each in wanted if each not in seen)
         elif len(wanted) != len(seen):
             yield Change(place.path, place.seen, wanted, place.claims.owner)
@@ -301,11 +263,7 @@ class _Walk:
 
     def _keys(self, name: str, wanted: Sequence[Any]) -> tuple[str, ...]:
         """The fields that tell the elements of a merged list apart; none when it is replaced whole."""
-        keys = () if self.custom else _MERGED.get(name, ())
-        if name == "ports" and self.kind in _PORTS:
-            keys = (_PORTS[self.kind], "protocol")
-        if name == "imagePullSecrets" and self.kind == "ServiceAccount":
-            return ()
+        keys = self.shape.keys(name)
         if not keys or not all(isinstance(item, dict) and keys[0] in item for item in wanted):
             return ()
         return keys
@@ -316,25 +274,14 @@ class _Walk:
             # The server drops false, 0 and empty text where they are the default. It remembers that
             # we asked, though: only then is the absence what was asked for.
             return wanted in (False, 0, "") and (place.claims.ours is not None or not place.claims.known)
-        if isinstance(wanted, bool) or isinstance(seen, bool):
-            return wanted is seen
-        if wanted == seen:
-            return True
-        if self.custom or isinstance(wanted, dict | list) or isinstance(seen, dict | list):
-            return False
-        if place.name in _NUMBER_OR_TEXT and str(wanted) == str(seen):
-            return True
-        if place.name in _QUANTITIES or any(step in _QUANTITY_MAPS for step in place.path.split(".")[-2:-1]):
-            number = amount(wanted)
-            return number is not None and number == amount(seen)
-        return False
+        return self.shape.equal(place.name, place.path, wanted, seen)
 
 
 def _given_up(path: str, held: Mapping[str, Any], wanted: Any, seen: Any) -> Iterator[Change]:
     """Places that an earlier apply of ours holds and that are in `seen` but not in `wanted`."""
     for key, below in names(held):
-        place = _joined(path, key)
-        if not isinstance(seen, dict) or seen.get(key) is None or _is_servers(place):
+        place = joined(path, key)
+        if not isinstance(seen, dict) or seen.get(key) is None or is_servers(place):
             continue
         if not isinstance(wanted, dict) or wanted.get(key) is None:
             yield Change(place, seen[key], None)
@@ -343,8 +290,8 @@ def _given_up(path: str, held: Mapping[str, Any], wanted: Any, seen: Any) -> Ite
     if not isinstance(wanted, list) or not isinstance(seen, list):
         return
     for keys, below in items(held):
-        place = f"{path}[{_shown(keys)}]"
-        other, mine = _matching(seen, keys), _matching(wanted, keys)
+        place = f"{path}[{shown(keys)}]"
+        other, mine = matching(seen, keys), matching(wanted, keys)
         if other is not None and mine is None:
             yield Change(place, other, None)
         elif other is not None:
@@ -352,26 +299,3 @@ def _given_up(path: str, held: Mapping[str, Any], wanted: Any, seen: Any) -> Ite
     for member in members(held):
         if member in seen and member not in wanted:
             yield Change(f"{path}[{member}]", member, None)
-
-
-def _key_values(item: Mapping[str, Any], keyed: tuple[str, ...]) -> dict[str, Any]:
-    return {key: item.get(key, "TCP" if key == "protocol" else None) for key in keyed}
-
-
-def _matching(elements: Sequence[Any], keys: Mapping[str, Any]) -> Any:
-    dicts = (each for each in elements if isinstance(each, dict))
-    return next((each for each in dicts if _key_values(each, tuple(keys)) == keys), None)
-
-
-def _shown(keys: Mapping[str, Any]) -> str:
-    return "/".join(str(value) for value in keys.values())
-
-
-def _is_servers(path: str) -> bool:
-    first, _, rest = path.partition(".")
-    return first in _SERVERS or (first == "metadata" and rest in _SERVERS_META)
-
-
-def _joined(path: str, key: str) -> str:
-    escaped = key.replace(".", "\\.")
-    return f"{path}.{escaped}" if path else escaped

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from meshctl.actions.checks import before_install, checks, run
-from meshctl.checks.rights import Right, as_rules, wanted
+from meshctl.checks.rights import as_rules
 from meshctl.checks.site import Site
 from meshctl.errors import AccessError, UnsupportedError
 from meshctl.model.check import Moment
@@ -16,7 +16,9 @@ from meshctl.model.finding import Finding
 from meshctl.model.manifest import Manifest
 from meshctl.model.mesh import Inputs
 from meshctl.model.objects import Object
+from meshctl.model.right import Right
 from meshctl.ports import World
+from meshctl.stages.permitting.commands import Work, install
 from meshctl.stages.settings.load import load
 from tests.building import obj, part, release
 from tests.fakes import KINDS, FakeClock, FakeCluster, FakeFiles, FakeReleases, kind_of
@@ -59,9 +61,10 @@ ISTIOD = obj(
 )
 HOME = obj("Namespace", NS)
 CRD = obj("CustomResourceDefinition", "gateways.networking.istio.io", spec={"group": "a"})
+RULE = {"apiGroups": [""], "resources": ["nodes"], "verbs": ["patch"]}
 MESH = Manifest(
     (
-        part("base", obj("Namespace", NS), CRD, obj("ClusterRole", "istiod")),
+        part("base", obj("Namespace", NS), CRD, obj("ClusterRole", "istiod", rules=[RULE])),
         part(
             "istiod",
             ISTIOD,
@@ -76,7 +79,8 @@ def site(*objects: Object, nodes: tuple[Object, ...] = (node(),), **more: Any) -
     cluster = FakeCluster("east", kinds=(*KINDS, GATEWAYS, ISTIOS))
     for each in (*nodes, *objects):
         cluster.seed(each.content)
-    return Site(cluster, desired=MESH, kinds=cluster.kinds(), **more)
+    needs = install(Work(MESH, "mesh", NS, kinds=cluster.kinds()))
+    return Site(cluster, desired=MESH, kinds=cluster.kinds(), needs=needs, **more)
 
 
 def ask(where: Site) -> list[Finding]:
@@ -116,21 +120,29 @@ def test_missing_rights_are_told_as_the_rules_that_grant_them() -> None:
         ("escalate", "clusterroles"),
     }  # type: ignore[attr-defined]
     told = found(where)
-    rule = '- {apiGroups: ["rbac.authorization.k8s.io"], resources: ["clusterroles"], verbs: '
+    rule = '- {apiGroups: ["rbac.authorization.k8s.io"], resources: ["clusterroles"], '
     assert told["rights-complete"] == (
         "cluster east: 2 rights are missing; these rules grant them:\n"
-        f'{rule}["create", "patch"]}}  # ClusterRole'
+        f'{rule}resourceNames: ["istiod"], verbs: ["create", "patch"]}}  # ClusterRole'
     )
-    assert (
-        told["rights-to-grant"] == f'cluster east: this rule is missing: {rule}["escalate"]}}  # ClusterRole'
+
+
+def test_who_cannot_grant_what_the_mesh_s_roles_hold_is_told_what_is_missing() -> None:
+    where = site()
+    where.cluster.denied |= {("escalate", "clusterroles"), ("patch", "nodes")}  # type: ignore[attr-defined]
+    assert found(where)["rights-to-grant"] == (
+        "cluster east: to hand on ClusterRole istiod, these rules are missing:\n"
+        '- {apiGroups: [""], resources: ["nodes"], verbs: ["patch"]}  # ClusterRole'
     )
+    where.cluster.denied.remove(("escalate", "clusterroles"))  # type: ignore[attr-defined]
+    assert found(where) == {}
 
 
 def test_rights_are_asked_for_where_the_objects_are() -> None:
-    asked = wanted([ISTIOD.ref], KINDS)
-    assert Right(NS, "apps", "deployments", "patch") in asked
+    asked = install(Work(Manifest((part("istiod", ISTIOD),)), "mesh", NS, kinds=KINDS)).rights
+    assert Right(NS, "apps", "deployments", "patch", "istiod") in asked
     assert Right(NS, "", "pods", "watch") in asked
-    assert Right("kube-system", "", "secrets", "create") in asked
+    assert Right("kube-system", "", "secrets", "create", "meshctl.mesh.v1") in asked
     assert as_rules([Right("a", "", "pods", "list")])[0].endswith("# Role in namespace a")
 
 
@@ -307,7 +319,7 @@ def test_without_rights_to_look_what_would_be_sent_is_still_asked_about() -> Non
     }
     assert outcomes["nodes"].skipped == "you may not list nodes"
     (finding,) = outcomes["rights"].findings
-    assert 'resources: ["deployments"], verbs: ["create"]' in finding.message
+    assert 'resources: ["deployments"], resourceNames: ["istiod"], verbs: ["create"]' in finding.message
 
 
 def _refusing(error: AccessError) -> Any:

@@ -1,0 +1,1 @@
+"""Which rights work in a cluster needs, and the roles that give them."""
