@@ -9,19 +9,20 @@ from meshctl.adapters.releases import ClusterReleases
 from meshctl.ports import World
 
 
-def world(kubeconfig: str = "", context: str = "") -> World:
-    """The doors to one cluster, which is named after its context; sends nothing yet.
+def world(kubeconfig: str = "", context: str = "", name: str = "") -> World:
+    """The doors to one cluster; sends nothing yet.
 
     Args:
         kubeconfig: a file; empty: as kubectl would find it.
         context: a context in it; empty: the current one.
+        name: of the cluster within its mesh; empty: its context's.
 
     Raises:
         ConfigError: no such file or context, or the entry is not usable.
         AccessError: the credential plugin failed.
     """
     clock = SystemClock()
-    cluster = connect(kubeconfig or None, context or None, clock=clock)
+    cluster = connect(kubeconfig or None, context or None, name=name, clock=clock)
     return World(
         {cluster.name: cluster}, {cluster.name: ClusterReleases(cluster, clock)}, clock, LocalFiles()
     )

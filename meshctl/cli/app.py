@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from meshctl.cli.report import Json, Text, Yaml
-from meshctl.errors import ConfigError, InternalError, MeshctlError, StoppedError
+from meshctl.errors import ConfigError, InternalError, MeshctlError, StoppedError, nearest
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -73,20 +73,26 @@ class App:
             raise StoppedError("declined", "stopped before anything was changed")
 
 
-def command(*, cluster: bool = False, yes: bool = False, works: bool = False) -> Callable[[F], F]:
+def command(
+    *, cluster: bool = False, yes: bool = False, works: bool = False, folder: bool = False
+) -> Callable[[F], F]:
     """Give a click callback its `App`, and the options that go with it.
 
     Args:
         cluster: add `--kubeconfig`, `--context`, `-n`, `-i`.
         yes: add `--yes`.
         works: add `--verbose`; for commands that tell of work in progress.
+        folder: let `-o` name a folder too, which the callback is given as `folder`.
     """
 
     def wrap(function: F) -> F:
         @functools.wraps(function)
         def callback(**options: Any) -> Any:
             target = Target(*(options.pop(name) or "" for name in TARGET)) if cluster else Target()
-            report = report_for(options.pop("output"), verbose=options.pop("verbose", False))
+            form = options.pop("output")
+            if folder:
+                options["folder"] = None if form in FORMS else form
+            report = report_for(form, verbose=options.pop("verbose", False))
             app = App(report, target, options.pop("yes", False))
             with app.report:
                 try:
@@ -100,7 +106,7 @@ def command(*, cluster: bool = False, yes: bool = False, works: bool = False) ->
             *(_TARGET_OPTIONS if cluster else ()),
             *((_YES,) if yes else ()),
             *((_VERBOSE,) if works else ()),
-            _OUTPUT,
+            _OUTPUT_OR_FOLDER if folder else _OUTPUT,
         ]:
             made = option(made)
         return made  # type: ignore[no-any-return]
@@ -109,13 +115,40 @@ def command(*, cluster: bool = False, yes: bool = False, works: bool = False) ->
 
 
 TARGET = ("kubeconfig", "context", "namespace", "istio_namespace")
+FORMS = ("text", "json", "yaml")
+
+
+class FormOrFolder(click.ParamType):  # type: ignore[type-arg]  # no parameter before click 8.4
+    """One of the output forms, or a folder; a form that is mistyped is no folder."""
+
+    name = "form or folder"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """The form or the path, or a usage error."""
+        near = nearest(str(value), FORMS)
+        if value not in FORMS and near and not Path(value).exists():
+            self.fail(
+                f"{value!r} is no form; did you mean {near!r}? A folder is written './{value}'", param, ctx
+            )
+        return str(value)
+
+
 _OUTPUT = click.option(
     "-o",
     "--output",
-    type=click.Choice(["text", "json", "yaml"]),
+    type=click.Choice(FORMS),
     default="text",
     show_default=True,
     help="Output form.",
+)
+_OUTPUT_OR_FOLDER = click.option(
+    "-o",
+    "--output",
+    type=FormOrFolder(),
+    default="text",
+    show_default=True,
+    metavar="[text|json|yaml|DIR]",
+    help="Output form, or a folder that gets a file an object.",
 )
 _YES = click.option("-y", "--yes", is_flag=True, help="Do not ask.")
 _VERBOSE = click.option("-v", "--verbose", is_flag=True, help="Tell of every object, line by line.")

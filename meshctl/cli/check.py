@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from meshctl.cli.app import App, command
-from meshctl.cli.inputs import DURATION, inputs_options, loaded, placed
+from meshctl.cli.inputs import DURATION, inputs_options, loaded, opened
 from meshctl.cli.status import FINDINGS
 from meshctl.cli.tables import findings_text
 from meshctl.model.finding import Level
@@ -49,8 +49,8 @@ def check(app: App, pre: bool, wait: float, fail_on: str, **asked: Any) -> int:
 
     if pre:
         wanted = loaded(app, asked)
-        world = app.target.world()
-        outcomes = tuple(before_install(world, placed(wanted, world), wait=wait))
+        world, mesh = opened(app, wanted)
+        outcomes = tuple(before_install(world, mesh, wait=wait))
     else:
         world = app.target.world()
         outcomes = tuple(after_install(world, app.target.istio_namespace, wait=wait))

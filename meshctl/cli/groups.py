@@ -8,7 +8,8 @@ manifest = LazyGroup(
     "manifest",
     {
         "Commands": {
-            "generate": ("meshctl.cli.generate:generate", "Render the objects that an install would send.")
+            "generate": ("meshctl.cli.generate:generate", "Render the objects that an install would send."),
+            "diff": ("meshctl.cli.diff:diff", "Field by field: a rendering, files, the live cluster."),
         }
     },
     {},
@@ -17,7 +18,13 @@ manifest = LazyGroup(
 
 profile = LazyGroup(
     "profile",
-    {"Commands": {"list": ("meshctl.cli.profile:list_profiles", "Names and summaries.")}},
+    {
+        "Commands": {
+            "list": ("meshctl.cli.profile:list_profiles", "Names and summaries."),
+            "dump": ("meshctl.cli.profile:dump_profile", "All settings that a profile settles."),
+            "diff": ("meshctl.cli.profile:diff_profiles", "What two profiles set differently, and where."),
+        }
+    },
     {},
     help="The profiles that installs start from.",
 )
@@ -32,4 +39,11 @@ images = LazyGroup(
     },
     {},
     help="The images that have to be pulled before a mesh can run.",
+)
+
+rbac = LazyGroup(
+    "rbac",
+    {"Commands": {"print": ("meshctl.cli.rbac:print_roles", "The least roles for a command.")}},
+    {},
+    help="The rights that commands need.",
 )

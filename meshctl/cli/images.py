@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from meshctl.cli.app import App, command
-from meshctl.cli.inputs import inputs_options, loaded
+from meshctl.cli.inputs import inputs_options, loaded_all
 from meshctl.cli.report import table
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from meshctl.stages.exporting.images import Image
     from meshctl.stages.settings.load import Loaded
 
@@ -27,7 +29,7 @@ def list_images(app: App, **asked: Any) -> None:
       meshctl images list --profile ambient --set hub=registry.example.com/istio
       meshctl images list -o json | jq -r '.[].image'
     """
-    found = _images(loaded(app, asked))
+    found = _images(loaded_all(app, asked))
     app.report.result(
         [{"image": each.reference, "usedBy": list(each.users)} for each in found],
         table([(each.reference, ", ".join(each.users)) for each in found], ("IMAGE", "USED BY")),
@@ -55,21 +57,19 @@ def save_images(app: App, registry: str, **asked: Any) -> None:
     """
     from meshctl.stages.exporting.save_script import save_script
 
-    wanted = loaded(app, asked)
+    wanted = loaded_all(app, asked)
     references = [each.reference for each in _images(wanted)]
-    script = save_script(references, wanted.version.full, registry)
+    script = save_script(references, wanted[0].version.full, registry)
     app.report.result({"images": references, "script": script}, script.rstrip("\n"))
 
 
-def _images(wanted: Loaded) -> list[Image]:
-    """Images of every cluster of a mesh, once each."""
+def _images(wanted: Sequence[Loaded]) -> list[Image]:
+    """Images of every cluster of these meshes, once each."""
     from meshctl.stages.exporting.images import Image, images
-    from meshctl.stages.rendering.render import render
-    from meshctl.stages.settings.resolve import resolve
+    from meshctl.stages.rendering.fleet import rendered
 
     users: dict[str, set[str]] = {}
-    for cluster in wanted.mesh.clusters:
-        values = resolve(wanted, cluster)
-        for each in images(render(values), values):
+    for values, manifest in rendered(wanted):
+        for each in images(manifest, values):
             users.setdefault(each.reference, set()).update(each.users)
     return [Image(reference, tuple(sorted(found))) for reference, found in sorted(users.items())]

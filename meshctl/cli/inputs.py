@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from meshctl.cli.app import App
+    from meshctl.model.mesh import Cluster, Inputs
     from meshctl.ports import World
     from meshctl.stages.settings.load import Loaded
 
@@ -49,7 +50,7 @@ _OPTIONS = (
         "files",
         multiple=True,
         metavar="FILE",
-        help="IstioOperator or Helm-style values file; `-`: standard input; later ones win.",
+        help="mesh.yaml, IstioOperator or Helm-style values file; `-`: standard input; later ones win.",
     ),
     click.option(
         "-s",
@@ -69,35 +70,88 @@ _OPTIONS = (
         help="Istio minor or version; not given: the default one.",
     ),
     click.option("-r", "--revision", metavar="NAME", help="Control-plane revision."),
+    click.option("--cluster", "only", metavar="NAME", help="This cluster of a mesh.yaml, and no other."),
 )
 
 
 def inputs_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Add `-f`, `--set`, `--profile`, `--istio-version` and `--revision` to a command."""
+    """Add `-f`, `--set`, `--profile`, `--istio-version`, `--revision` and `--cluster` to a command."""
     for option in reversed(_OPTIONS):
         function = option(function)
     return function
 
 
-def loaded(app: App, asked: dict[str, Any]) -> Loaded:
-    """What these options ask for, read and checked.
+def loaded(app: App, asked: dict[str, Any], *, stdin: str | None = None) -> Loaded:
+    """What these options ask for of one mesh, read and checked; `stdin` where it was read before.
+
+    Raises:
+        ConfigError: something in it is wrong, or several meshes are asked for; nothing was sent.
+    """
+    from meshctl.stages.settings.load import load
+
+    inputs, stdin = _given(app, asked, stdin)
+    return load(inputs, stdin=stdin)
+
+
+def loaded_all(app: App, asked: dict[str, Any]) -> tuple[Loaded, ...]:
+    """What these options ask for of every mesh of a mesh.yaml, read and checked.
 
     Raises:
         ConfigError: something in it is wrong; nothing was sent.
     """
-    from meshctl.model.mesh import Inputs
-    from meshctl.stages.settings.load import load
+    from meshctl.stages.settings.load import load_all
 
-    stdin = sys.stdin.read() if "-" in asked["files"] else ""
+    inputs, stdin = _given(app, asked)
+    return load_all(inputs, stdin=stdin)
+
+
+def _given(app: App, asked: dict[str, Any], stdin: str | None = None) -> tuple[Inputs, str]:
+    """The command line, and standard input where a file is called `-`."""
+    from meshctl.model.mesh import Inputs
+
+    if stdin is None:
+        stdin = sys.stdin.read() if "-" in asked["files"] else ""
     namespace = app.target.istio_namespace
     chosen = None if namespace == "istio-system" else namespace
-    return load(Inputs(**asked, namespace=chosen), stdin=stdin)
+    return Inputs(**asked, namespace=chosen), stdin
 
 
-def placed(asked: Loaded, world: World) -> Loaded:
-    """The mesh of one cluster, under the name which that cluster has in `world`."""
+def one_cluster(wanted: Loaded) -> Cluster:
+    """The only cluster that is asked for.
+
+    Raises:
+        ConfigError: there are several.
+    """
+    from meshctl.errors import ConfigError, Where, listed
+
+    first, *others = wanted.mesh.clusters
+    if others:
+        raise ConfigError(
+            "several-clusters",
+            f"this is for one cluster, and the mesh {wanted.mesh.name!r} has {len(others) + 1}",
+            where=Where("--cluster"),
+            hint=f"choose one of {listed(each.name for each in wanted.mesh.clusters)}",
+        )
+    return first
+
+
+def opened(app: App, wanted: Loaded) -> tuple[World, Loaded]:
+    """The doors to the one cluster that is asked for, under its name in the mesh, and that mesh.
+
+    Without a mesh.yaml the cluster is called as its kubeconfig calls it. A mesh.yaml that names the
+    cluster's context wins over kubectl's current one, and loses to --context.
+
+    Raises:
+        ConfigError: several clusters are asked for, or there is no such kubeconfig or context.
+    """
     from dataclasses import replace
 
-    clusters = zip(asked.mesh.clusters, world.clusters, strict=True)
-    named = tuple(replace(cluster, name=name) for cluster, name in clusters)
-    return replace(asked, mesh=replace(asked.mesh, clusters=named))
+    from meshctl.adapters.world import world
+
+    cluster = one_cluster(wanted)
+    if wanted.is_fleet:
+        context = app.target.context or cluster.context
+        return world(app.target.kubeconfig, context, cluster.name), wanted
+    here = app.target.world()
+    named = tuple(replace(cluster, name=name) for name in here.clusters)
+    return here, replace(wanted, mesh=replace(wanted.mesh, clusters=named))

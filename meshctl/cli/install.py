@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from meshctl.cli.app import App, command
-from meshctl.cli.inputs import TIMEOUT, inputs_options, loaded, placed
+from meshctl.cli.inputs import TIMEOUT, inputs_options, loaded, opened
 from meshctl.cli.plans import counted, plan_data, plan_text
 
 if TYPE_CHECKING:
@@ -84,8 +84,8 @@ def _waves(app: App, asked: dict[str, Any], **choices: Any) -> Any:
     from meshctl.actions.install import install as actions_install
 
     wanted = loaded(app, asked)  # before the cluster: bad input is told without asking anybody
-    world = app.target.world()
-    return world, actions_install(world, placed(wanted, world), **choices)
+    world, mesh = opened(app, wanted)
+    return world, actions_install(world, mesh, **choices)
 
 
 def _headline(wave: Wave) -> str:

@@ -6,6 +6,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any, assert_never
 
 from meshctl.model.plan import Apply, Await, Condition, Delete, Record, Save, Strip, Unlabel
+from meshctl.stages.comparing.secrets import masked_pair
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -93,11 +94,17 @@ def _lines(step: Step) -> list[str]:
 
 def _change(change: Change) -> str:
     owner = f"  (held by {change.owner})" if change.owner else ""
+    seen, wanted = _as_shown(change)
     if change.seen is None:
-        return f"{change.path}: + {_short(change.wanted)}{owner}"
+        return f"{change.path}: + {_short(wanted)}{owner}"
     if change.wanted is None:
-        return f"{change.path}: - {_short(change.seen)}{owner}"
-    return f"{change.path}: {_short(change.seen)} → {_short(change.wanted)}{owner}"
+        return f"{change.path}: - {_short(seen)}{owner}"
+    return f"{change.path}: {_short(seen)} → {_short(wanted)}{owner}"
+
+
+def _as_shown(change: Change) -> tuple[Any, Any]:
+    """What was seen and what is wanted, without tokens and keys."""
+    return masked_pair(change.path.rpartition(".")[2], change.seen, change.wanted)
 
 
 def _short(value: Any) -> str:
@@ -110,7 +117,9 @@ def _data(step: Step) -> dict[str, Any]:
     match step:
         case Apply():
             changes = [
-                {"path": c.path, "seen": c.seen, "wanted": c.wanted, "owner": c.owner} for c in step.changes
+                {"path": each.path, "seen": seen, "wanted": wanted, "owner": each.owner}
+                for each in step.changes
+                for seen, wanted in [_as_shown(each)]
             ]
             return {"do": _word(step), "part": step.part, **_named(step), "changes": changes}
         case Delete():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from meshctl.errors import Where
 
@@ -15,10 +15,21 @@ Path: TypeAlias = tuple[str | int, ...]
 """Steps to a place in a tree: keys of maps, and indexes into lists."""
 
 
+TRUST_DOMAIN: Final = "cluster.local"
+"""Istio's own, where none is said."""
+
+
 class Role(StrEnum):
-    """What a cluster does for the mesh."""
+    """What a cluster does for the mesh; what each changes is in profiles/roles."""
 
     PRIMARY = "primary"
+    """Has an istiod of its own, which may serve remotes too."""
+    REMOTE = "remote"
+    """Is served by the istiod of a primary, or by an external one."""
+    CONFIG = "config"
+    """A remote in which an external istiod finds the mesh's configuration."""
+    EXTERNAL = "external"
+    """Runs an istiod for others, and has no workloads in the mesh."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,24 +37,89 @@ class Cluster:
     """One cluster of a mesh.
 
     Attributes:
-        name: name within the mesh.
+        name: name within the mesh, by which istiod and proxies know it.
         context: context in the kubeconfig; empty is the current one.
         role: what it does for the mesh.
         network: clusters on one network reach each other's pods directly; empty is the only network.
+        control_plane: name of the cluster whose istiod serves this one; empty: its own.
+        address: IP address or host name at which clusters that it serves reach its istiod; empty: unknown.
+        gateway: whether it has an east-west gateway; None: where the topology asks for one.
     """
 
     name: str
     context: str = ""
     role: Role = Role.PRIMARY
     network: str = ""
+    control_plane: str = ""
+    address: str = ""
+    gateway: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkGateway:
+    """Where traffic enters a network: an IP address or host name, and a port."""
+
+    address: str
+    port: int = 15443
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """A network whose gateways are said; those of other networks are found by their labels."""
+
+    name: str
+    gateways: tuple[NetworkGateway, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Mesh:
-    """A mesh: its name, and its clusters in the order they were named."""
+    """A mesh: its name, and its clusters in the order they were named.
+
+    Attributes:
+        name: by which releases and owned objects are known.
+        clusters: never empty.
+        identifier: Istio's mesh ID; empty where no mesh.yaml says the topology.
+        trust_domain: of the mesh's identities; empty is Istio's default.
+        trusted: other trust domains whose identities count as this mesh's own.
+        networks: those whose gateways are said.
+        beside: networks of other meshes, whose identities are trusted and whose services are called.
+    """
 
     name: str
     clusters: tuple[Cluster, ...]
+    identifier: str = ""
+    trust_domain: str = ""
+    trusted: tuple[str, ...] = ()
+    networks: tuple[Network, ...] = ()
+    beside: tuple[str, ...] = ()
+
+    @property
+    def spans_networks(self) -> bool:
+        """Whether traffic has to cross from one network to another."""
+        own = {each.network for each in self.clusters if each.role is not Role.EXTERNAL}
+        return len({*own, *self.beside}) > 1
+
+    def cluster(self, name: str) -> Cluster | None:
+        """The cluster of this name; None where there is none."""
+        return next((each for each in self.clusters if each.name == name), None)
+
+    def served_by(self, name: str) -> tuple[Cluster, ...]:
+        """The clusters that the istiod of cluster `name` serves, besides its own."""
+        return tuple(each for each in self.clusters if each.control_plane == name)
+
+    def known_as(self, cluster: Cluster) -> Cluster:
+        """The cluster as which its istiod works: an external one works as its config cluster."""
+        if cluster.role is not Role.EXTERNAL:
+            return cluster
+        served = self.served_by(cluster.name)
+        return next((each for each in served if each.role is Role.CONFIG), cluster)
+
+    def steward(self, cluster: Cluster) -> str:
+        """Name of the cluster as which the istiod of another one works for this; empty: nobody's does."""
+        server = self.cluster(cluster.control_plane)
+        if server is None or self.known_as(server).name == cluster.name:
+            return ""
+        return self.known_as(server).name
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,13 +128,14 @@ class Inputs:
 
     Attributes:
         profile: name of a profile; None takes what the files name, or `default`.
-        files: IstioOperator files or files of values, lowest first; `-` is standard input.
+        files: a mesh.yaml, IstioOperator files or files of values, lowest first; `-` is standard input.
         sets: `path=value` strings, lowest first.
         version: Istio's minor or full version; None is the catalogue's default.
         revision: control-plane revision; None leaves it to the files.
         namespace: the mesh's namespace; None leaves it to the files.
-        mesh: name of the mesh.
-        cluster: name of the cluster within the mesh.
+        only: the one cluster of a mesh.yaml that is asked for; None: all.
+        mesh: name of the mesh where no mesh.yaml names it.
+        cluster: name of the cluster within that mesh.
         context: its context in the kubeconfig; empty is the current one.
     """
 
@@ -68,23 +145,33 @@ class Inputs:
     version: str | None = None
     revision: str | None = None
     namespace: str | None = None
+    only: str | None = None
     mesh: str = "mesh"
     cluster: str = "cluster"
     context: str = ""
 
 
 class Layer(IntEnum):
-    """The one order in which values beat each other, lowest first."""
+    """The one order in which values beat each other, lowest first; within a layer, the order given."""
 
     COMPONENT = 0
+    """Defaults of a component: templates/*/component.yaml."""
     VERSION = 1
+    """What an Istio minor brings: profiles/versions."""
     PROFILE = 2
+    """A profile and those it extends: profiles/*.yaml."""
     PLATFORM = 3
+    """Where a cluster runs, as its nodes show or a file says: profiles/platforms."""
     ROLE = 4
+    """What a cluster does for the mesh: profiles/roles."""
     OBSERVED = 5
+    """What follows from which components there are."""
     FILE = 6
+    """Files given with -f, in their order; a mesh.yaml's settings for all clusters are one of them."""
     CLUSTER = 7
+    """One cluster of a mesh.yaml: what its place in the topology means, then its own settings."""
     SET = 8
+    """--set, and flags that are settings."""
 
 
 @dataclass(frozen=True)

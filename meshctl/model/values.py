@@ -109,7 +109,19 @@ class Values:
             value = look(overlay.tree, wanted)
             if value is not _MISSING:
                 found.append((value, overlay.where(wanted)))
+            elif _hides(overlay.tree, wanted):
+                break
         return found
+
+
+def place(values: Values, path: Path) -> Where:
+    """Where the user said what stands at a path of the spec, or what is nearest above it."""
+    users = [each for each in reversed(values.overlays) if each.layer >= Layer.FILE]
+    for length in range(len(path), 0, -1):
+        for overlay in users:
+            if not is_missing(look(overlay.tree, path[:length])):
+                return overlay.where(path[:length])
+    return values.overlays[-1].where(path)
 
 
 def steps(path: str) -> Path:
@@ -132,6 +144,17 @@ def look(tree: Any, path: Path) -> Any:
             return _MISSING
         tree = tree[step]
     return tree
+
+
+def _hides(tree: Any, path: Path) -> bool:
+    """Whether something that is no map stands above a path, so that nothing lower shows through."""
+    for step in path:
+        if not isinstance(tree, dict):
+            return True
+        if step not in tree:
+            return False
+        tree = tree[step]
+    return False
 
 
 def is_missing(value: Any) -> bool:

@@ -1,4 +1,4 @@
-"""Print the table of ratios; `python -m tests.bench [startup render lifecycle]`."""
+"""Print the table of ratios; `python -m tests.bench [startup render fleet lifecycle]`."""
 
 from __future__ import annotations
 
@@ -8,12 +8,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from meshctl.cli.report import table
-from tests.bench import lifecycle, offline
+from tests.bench import fleet, lifecycle, offline
 
 if TYPE_CHECKING:
     from tests.bench.pairs import Pair
 
-PARTS = {"startup": offline.startup, "render": offline.render, "lifecycle": lifecycle.lifecycle}
+PARTS = {
+    "startup": offline.startup,
+    "render": offline.render,
+    "fleet": fleet.fleet,
+    "lifecycle": lifecycle.lifecycle,
+}
 
 
 def main(asked: list[str]) -> int:

@@ -61,7 +61,7 @@ def test_credentials_that_are_not_accepted_are_told_as_such(bare: Command, tmp_p
 def test_a_definition_of_another_owner_is_told_with_its_owner_and_kept(
     bare: Command, cluster: KubeCluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    definition = next(each for each in crds() if each["spec"]["names"]["kind"] == "Sidecar")
+    definition = next(each for each in crds("1.31") if each["spec"]["names"]["kind"] == "Sidecar")
     definition["spec"]["versions"][0]["additionalPrinterColumns"] = [
         {"name": "Other", "type": "string", "jsonPath": ".metadata.name"}
     ]

@@ -136,7 +136,7 @@ def _named(items: list[Any], path: str) -> list[tuple[str, Any]]:
 
 
 def _field(name: str) -> Callable[[dict[str, Any]], str]:
-    return lambda item: str(item.get(name) or "")
+    return lambda item: "" if isinstance(item.get(name), dict) else str(item.get(name) or "")
 
 
 def _rule(item: dict[str, Any]) -> str:

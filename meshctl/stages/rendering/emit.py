@@ -15,11 +15,23 @@ _KEYWORDS = frozenset({"true", "false", "yes", "no", "on", "off", "y", "n", "nul
 # Control characters and those that YAML calls line breaks cannot stand in a literal block.
 _ODD = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ufeff\ud800-\udfff\ufffe\uffff]")
 _known: dict[str, str] = {}
+_definitions: dict[int, tuple[Mapping[str, Any], str]] = {}
 
 
 def dump(contents: Iterable[Mapping[str, Any]]) -> str:
     """Contents of objects, or other maps, as a YAML stream, one document each."""
-    return "".join(f"---\n{block(each)}" for each in contents)
+    return "".join(f"---\n{_written(each)}" for each in contents)
+
+
+def _written(content: Mapping[str, Any]) -> str:
+    """One document. The text of a CustomResourceDefinition is kept: a fleet's clusters share them."""
+    if content.get("kind") != "CustomResourceDefinition":
+        return block(content)
+    known, text = _definitions.get(id(content), (None, ""))
+    if known is not content:
+        text = block(content)
+        _definitions[id(content)] = content, text
+    return text
 
 
 def block(tree: Any) -> str:

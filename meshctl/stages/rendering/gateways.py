@@ -5,14 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from meshctl.model.labels import INJECTED, REVISION
-from meshctl.model.values import merge
-from meshctl.stages.rendering.meshconfig import TRUST_DOMAIN
+from meshctl.model.mesh import TRUST_DOMAIN
+from meshctl.model.values import look, merge
+from meshctl.stages.rendering.templates import contents
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from meshctl.model.values import Tree
-    from meshctl.stages.settings.catalogue import Variant
+    from meshctl.stages.settings.catalogue import Component, Variant
 
 
 def words(values: Tree, gateway: Tree, variant: Variant, revision: str, namespace: str) -> dict[str, Any]:
@@ -26,7 +27,7 @@ def words(values: Tree, gateway: Tree, variant: Variant, revision: str, namespac
         namespace: the gateway's namespace.
     """
     rest, mesh = values["global"], values["meshConfig"]
-    canonical = variant.root[-1]
+    canonical = f"istio-{variant.name}gateway"
     name = gateway["name"] or canonical
     return {
         "name": name,
@@ -42,6 +43,31 @@ def words(values: Tree, gateway: Tree, variant: Variant, revision: str, namespac
         "trust_bundles": values["pilot"]["env"].get("ENABLE_CLUSTER_TRUST_BUNDLE_API") is True,
         "affinity": affinity(gateway, rest),
     }
+
+
+def labels(component: Component, variant: Variant, said: Tree) -> dict[str, Any]:
+    """The labels that select a gateway's pods: the usual ones, and those of its instance.
+
+    What the values say of labels counts for nothing, as with upstream's installer.
+    """
+    usual: dict[str, Any] = look(component.overlay.tree, ("values", *variant.root, "labels"))
+    return {**usual, **(said.get("label") or {})}
+
+
+def made(component: Component, said: Tree, context: Mapping[str, Any]) -> list[Tree]:
+    """Objects of one gateway; one that is like another has those of the other, then its own.
+
+    Args:
+        component: the gateway's component.
+        said: the instance among `components`. Of an east-west gateway it tells what it `exposes`, and
+            whether it is `ambient`: then istiod makes it from a Gateway resource.
+        context: the words that templates may name.
+    """
+    if not component.like:
+        return contents(component.name, context)
+    own = {"exposes": said.get("exposes") or (), "ambient": said.get("ambient", False)}
+    proxies = [] if own["ambient"] else contents(component.like, context)
+    return [*proxies, *contents(component.name, {**context, **own})]
 
 
 def _more_ports(gateway: Tree, variant: Variant) -> list[dict[str, Any]]:

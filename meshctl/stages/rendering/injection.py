@@ -8,14 +8,14 @@ with other delimiters, so that `{{ }}` stays Go's.
 
 from __future__ import annotations
 
-from collections import defaultdict
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from meshctl.registry import data
+from meshctl.stages.rendering.context import able
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable
 
     from jinja2 import Environment
 
@@ -28,31 +28,34 @@ SUFFIX = ".yaml.gotmpl.j2"
 NEEDS = {"agentgateway-waypoint": "agentgateway_waypoint"}
 
 
-def injection_templates(features: Mapping[str, bool]) -> dict[str, str]:
+def injection_templates(features: Iterable[str]) -> dict[str, str]:
     """Every template by the name istiod asks for it, in the order of the names.
 
     Args:
-        features: what this Istio can do, as its version says; absent means false. Known here are
-            `proxy_init_image` (istio-init has an image of its own), `proxy_gomaxprocs` (the
-            proxy's Go runtime is told its CPU limit), `fips_140_3` (a compliance policy of that
-            name) and `agentgateway_waypoint` (the gateway class of that name).
+        features: names of what this Istio can do, as its version says.
 
     Returns:
         Go template text, to be the `templates` of the injector ConfigMap's `config`.
     """
+    return _of(frozenset(features))
+
+
+@cache
+def _of(features: frozenset[str]) -> dict[str, str]:
     environment = _environment()
     folder = data("templates") / "sidecar"
     # Templates and parts call each part by its file's name. The dictionary is shared with the parts
     # rather than copied, so that they see each other whatever the order they are loaded in.
-    names: dict[str, Any] = {"features": defaultdict(bool, features), "shell_image": SHELL_IMAGE}
+    known = able(features)
+    names: dict[str, Any] = {"features": known, "shell_image": SHELL_IMAGE}
     for path in sorted(folder.glob("parts/*.j2")):
         part = environment.get_template(f"parts/{path.name}")
         names[path.stem] = part.make_module(names, shared=True)
-    known = sorted(path.name.removesuffix(SUFFIX) for path in folder.glob(f"*{SUFFIX}"))
+    written = sorted(path.name.removesuffix(SUFFIX) for path in folder.glob(f"*{SUFFIX}"))
     return {
         name: _tidy(environment.get_template(name + SUFFIX).render(names))
-        for name in known
-        if name not in NEEDS or features.get(NEEDS[name])
+        for name in written
+        if name not in NEEDS or known[NEEDS[name]]
     }
 
 

@@ -75,10 +75,11 @@ def _patches(k8s: Mapping[str, Any], target: Target) -> Iterator[tuple[str, Tree
                 yield target.kind, {"spec": {"template": {"spec": {"containers": [container]}}}}
             case "podAnnotations":
                 yield target.kind, {"spec": {"template": {"metadata": {"annotations": value}}}}
-            case "replicaCount":
+            case "replicaCount" if target.kind == "Deployment":  # a DaemonSet has a pod a node
                 yield target.kind, {"spec": {"replicas": value}}
             case "strategy":
-                yield target.kind, {"spec": {"strategy": value}}
+                field = "strategy" if target.kind == "Deployment" else "updateStrategy"
+                yield target.kind, {"spec": {field: value}}
             case "hpaSpec":
                 yield "HorizontalPodAutoscaler", {"spec": value}
             case "podDisruptionBudget":
@@ -88,7 +89,7 @@ def _patches(k8s: Mapping[str, Any], target: Target) -> Iterator[tuple[str, Tree
             case "serviceAnnotations":
                 yield "Service", {"metadata": {"annotations": value}}
             case _:
-                pass  # overlays, which come later
+                pass  # overlays come later; replicas of a DaemonSet are warned of
 
 
 def _mended(content: Tree, patch: Tree) -> Tree:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from meshctl.model.mesh import TRUST_DOMAIN
 from meshctl.model.values import merge
 
 if TYPE_CHECKING:
@@ -11,7 +12,6 @@ if TYPE_CHECKING:
 
     from meshctl.model.values import Tree
 
-TRUST_DOMAIN = "cluster.local"
 # istiod refuses to inject with a text it cannot read as a template: a ConfigMap of this version that an
 # older istiod reads must not half work.
 _MISMATCH = "{{ Template_Version_And_Istio_Version_Mismatched_Check_Installation }}"

@@ -6,12 +6,13 @@ from dataclasses import dataclass, replace
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from meshctl.errors import Where
-from meshctl.model.labels import COMPONENT, MESH, PROXY
+from meshctl.errors import ConfigError, Where
+from meshctl.model.labels import COMPONENT, MESH, PROXY, REVISION
 from meshctl.model.manifest import Manifest, Part
+from meshctl.model.mesh import Layer
 from meshctl.model.objects import Object, Ref
-from meshctl.model.values import merge, put
 from meshctl.stages.rendering import gateways, meshconfig
+from meshctl.stages.rendering.component_values import asked_by_component
 from meshctl.stages.rendering.context import Labels, address_type, filled, shared, view
 from meshctl.stages.rendering.kubernetes_overrides import Target, overridden
 from meshctl.stages.rendering.templates import contents
@@ -60,14 +61,45 @@ def render(values: Values, *, owner: str = "", install: bool = False) -> Manifes
         ConfigError: a setting that fits its type, but not the object it changes.
     """
     known = catalogue.components()
-    job = _Job(values, owner, install)
+    job = _Job(_in_order(values), owner, install)
     parts = [part for name, each in known.items() for part in _PARTS.get(name, _plain)(job, each)]
+    _want_each_once(parts)
     there = {part.component for part in parts}
     parts = [replace(part, needs=tuple(need for need in part.needs if need in there)) for part in parts]
     parts.sort(key=lambda part: (_rank(part.component, known), part.name))
     if owner:
         parts = [_owned(part, owner) for part in parts]
     return Manifest(tuple(parts), values.warnings)
+
+
+def _in_order(values: Values) -> Values:
+    """Values whose users' maps have their keys sorted: the order in which they were said means nothing."""
+    told = (
+        replace(each, tree=_sorted(each.tree)) if each.layer > Layer.PLATFORM else each
+        for each in values.overlays
+    )
+    return replace(values, overlays=tuple(told))
+
+
+def _sorted(tree: Any) -> Any:
+    if isinstance(tree, dict):
+        return {key: _sorted(tree[key]) for key in sorted(tree)}
+    return [_sorted(each) for each in tree] if isinstance(tree, list) else tree
+
+
+def _want_each_once(parts: list[Part]) -> None:
+    """Refuse parts that hold the same object, such as two gateways of one name."""
+    seen: set[Ref] = set()
+    for part in parts:
+        for each in part.objects:
+            if each.ref in seen:
+                raise ConfigError(
+                    "same-object-twice",
+                    f"{each.ref} would be made twice, for {part.name} and for another part",
+                    where=Where("components"),
+                    hint="give each gateway a name of its own, or a namespace",
+                )
+            seen.add(each.ref)
 
 
 def _rank(name: str, known: Mapping[str, Component]) -> int:
@@ -114,11 +146,13 @@ def _instances(values: Values, variant: Variant) -> list[Tree]:
     return [each for each in listed if forced or each.get("enabled") is not False]
 
 
-def _anything(values: Values) -> bool:
-    directions = catalogue.components()["gateway"].variants
-    return any(_enabled(values, key) for key in ("base", "pilot")) or any(
-        _instances(values, each) for each in directions
-    )
+def _places(values: Values) -> set[str]:
+    """Namespaces of what is installed; empty where nothing is."""
+    said = [_said(values, key) for key in ("base", "cni", "pilot", "ztunnel") if _enabled(values, key)]
+    for component in catalogue.components().values():
+        for variant in component.variants:
+            said += _instances(values, variant) if variant.name else []
+    return {each.get("namespace") or values.namespace for each in said}
 
 
 # The parts of each component.
@@ -128,21 +162,27 @@ def _plain(job: _Job, component: Component) -> Iterator[Part]:
     """A component whose templates need no words but the shared ones."""
     if _enabled(job.values, component.name):
         context = _context(job, component, view(job.values, component), job.values.namespace)
-        made = _scoped(contents(component.name, context), context)
+        made = _scoped(contents(component.name, context), component, context)
         where = _place(job.values, component.name)
         yield _part(component, component.name, made, _said(job.values, component.name), where=where)
 
 
 def _namespace(job: _Job, component: Component) -> Iterator[Part]:
-    if job.install and _anything(job.values):
-        context = _context(job, component, view(job.values, component), job.values.namespace)
-        yield _part(component, component.name, contents(component.name, context), {})
+    """The mesh's namespace, and those of parts outside it; Kubernetes' own are there already."""
+    places = _places(job.values) if job.install else set()
+    if not places:
+        return
+    context = _context(job, component, view(job.values, component), job.values.namespace)
+    others = (each for each in places if not each.startswith("kube-") and each != "default")
+    context["places"] = sorted({job.values.namespace, *others})
+    context["steward"] = job.values.mesh.steward(job.values.cluster)
+    yield _part(component, component.name, contents(component.name, context), {})
 
 
 def _tag(job: _Job, component: Component) -> Iterator[Part]:
     if _has_default_tag(job):
         context = _context(job, component, view(job.values, component), job.values.namespace)
-        made = _scoped(contents(component.name, context), context)
+        made = _scoped(contents(component.name, context), component, context)
         yield _part(component, component.name, made, {})
 
 
@@ -151,6 +191,7 @@ def _has_default_tag(job: _Job) -> bool:
         job.install
         and _enabled(job.values, "pilot")
         and not job.values.at("istiodRemote.enabled")
+        and not job.values.at("global.operatorManageWebhooks")
         and "default" not in (job.values.at("revisionTags") or ())
     )
 
@@ -160,34 +201,39 @@ def _base(job: _Job, component: Component) -> Iterator[Part]:
         context = _context(job, component, view(job.values, component), job.values.namespace)
         made = _crds(job.values, context) + contents(component.name, context)
         said, where = _said(job.values, "base"), _place(job.values, "base")
-        yield _part(component, "base", _scoped(made, context), said, where=where)
+        yield _part(component, "base", _scoped(made, component, context), said, where=where)
 
 
 def _crds(values: Values, context: Mapping[str, Any]) -> list[Tree]:
+    said = context["base"]
+    excluded = set(said["excludedCRDs"])
+    # Who leaves some out is told by upstream to turn off the switch for all as well.
+    if said["enableIstioConfigCRDs"] is False and not excluded:
+        return []
+    common = context["labels"]("", {"app.kubernetes.io/name": None, "release": None})
+    known = _labelled_crds(values.version.crds, tuple(common.items()))
+    return [each for each in known if each["metadata"]["name"] not in excluded]
+
+
+@cache
+def _labelled_crds(minor: str, labels: tuple[tuple[str, str], ...]) -> tuple[Tree, ...]:
+    """All definitions; clusters of one version share them, so that they are made and written once."""
     from meshctl.crds import crds  # generating them is not needed by every command
 
-    said = context["base"]
-    if said["enableIstioConfigCRDs"] is False:
-        return []
-    excluded = set(said["excludedCRDs"])
-    common = context["labels"]("", {"app.kubernetes.io/name": None, "release": None})
-    return [
-        {**each, "metadata": {**each["metadata"], "labels": common}}
-        for each in crds(values.version.crds)
-        if each["metadata"]["name"] not in excluded
-    ]
+    found = crds(minor)
+    return tuple({**each, "metadata": {**each["metadata"], "labels": dict(labels)}} for each in found)
 
 
 def _istiod(job: _Job, component: Component) -> Iterator[Part]:
     if not _enabled(job.values, "pilot"):
         return
     said = _said(job.values, "pilot")
-    told = view(job.values, component, _asked_by_component(said, ("pilot",)))
+    told = view(job.values, component, asked_by_component(said, ("pilot",)))
     place = said.get("namespace") or job.values.namespace
     context = _context(job, component, told, place)
     context |= _istiod_words(job, told, context, place)
     target = Target("Deployment", f"istiod{context['suffix']}", "discovery")
-    made = _scoped(contents(component.name, context), context)
+    made = _scoped(contents(component.name, context), component, context)
     yield _part(component, component.name, made, said, target, place, _place(job.values, "pilot"))
 
 
@@ -198,7 +244,7 @@ def _istiod_words(job: _Job, told: View, context: Mapping[str, Any], namespace: 
     pilot, remote, rest = context["pilot"], context["istiodRemote"], context["global"]
     env = pilot["env"]
     here = bool(not remote["enabled"] or remote["enabledLocalInjectorIstiod"])
-    templates = injection_templates(dict.fromkeys(job.values.version.features, True))
+    templates = injection_templates(job.values.version.features)
     return {
         "serves": here,
         "configures": here or rest["configCluster"],
@@ -224,41 +270,63 @@ def _gateway(job: _Job, component: Component) -> Iterator[Part]:
 
 
 def _one_gateway(job: _Job, component: Component, variant: Variant, said: Tree) -> Part:
-    told = view(job.values, component, _asked_by_component(said, variant.root))
+    told = view(job.values, component, asked_by_component(said, variant.root))
     place = said.get("namespace") or job.values.namespace
     context = _context(job, component, told, place, variant)
     gateway = context["gateways"][variant.root[-1]]
+    if not component.like:
+        gateway["labels"] = gateways.labels(component, variant, said)
     context |= gateways.words(context["pilot"], gateway, variant, job.values.revision, place)
     target = Target("Deployment", context["name"], PROXY)
     k8s = said.get("k8s") or {}
     if "ports" in (k8s.get("service") or {}):  # they went into the values, which the pods follow as well
         service = {key: value for key, value in k8s["service"].items() if key != "ports"}
         said = {**said, "k8s": {**k8s, "service": service}}
-    made = contents(component.name, context)
+    made = gateways.made(component, said, context)
     where = _place(job.values, variant.instances)
     return _part(component, f"gateway/{target.name}", made, said, target, place, where)
 
 
-def _asked_by_component(said: Tree, root: tuple[str, ...]) -> Tree:
-    """Values that a component's own settings stand for, so that what depends on them follows."""
-    k8s = said.get("k8s") or {}
-    found: Tree = {key: said[key] for key in ("hub", "tag", "name") if said.get(key)}
-    if said.get("label"):
-        found["labels"] = said["label"]
-    if (k8s.get("service") or {}).get("ports") and root[0] == "gateways":
-        found["ports"] = k8s["service"]["ports"]
-    scaling = k8s.get("hpaSpec") or {}
-    wanted = {
-        "autoscaleMin": scaling.get("minReplicas"),
-        "autoscaleMax": scaling.get("maxReplicas"),
-        "replicaCount": k8s.get("replicaCount"),
+def _cni(job: _Job, component: Component) -> Iterator[Part]:
+    if _enabled(job.values, component.root):
+        yield _agent(job, component, lambda own: {})
+
+
+def _ztunnel(job: _Job, component: Component) -> Iterator[Part]:
+    if _enabled(job.values, component.root):
+        yield _agent(job, component, _ztunnel_words)
+
+
+def _ztunnel_words(own: Tree) -> Tree:
+    """What ztunnel's templates may name, besides the words of every component."""
+    name = own["resourceName"] or "ztunnel"
+    owner = own["ownerName"] or "unknown"
+    return {
+        "name": name,
+        "annotations": {**own["annotations"], **({REVISION: own["revision"]} if own["revision"] else {})},
+        "owner_labels": {
+            "app": "ztunnel",
+            "release": name,
+            "install.operator.istio.io/owning-resource": owner,
+        },
     }
-    found |= {key: value for key, value in wanted.items() if value}
-    for kind in ("limits", "requests"):
-        cpu = ((k8s.get("resources") or {}).get(kind) or {}).get("cpu")
-        if cpu:
-            found = merge(found, put(("resources", kind, "cpu"), cpu))
-    return put(root, found) if found else {}
+
+
+def _agent(job: _Job, component: Component, words: Callable[[Tree], Tree]) -> Part:
+    """A component whose one workload is a DaemonSet, by whatever name its templates give it."""
+    said = _said(job.values, component.root)
+    told = view(job.values, component, asked_by_component(said, (component.root,)))
+    place = said.get("namespace") or job.values.namespace
+    context = _context(job, component, told, place)
+    context |= words(context["own"])
+    made = _scoped(contents(component.name, context), component, context)
+    target = _NOTHING
+    for each in made:
+        if each["kind"] == "DaemonSet":
+            container = each["spec"]["template"]["spec"]["containers"][0]["name"]
+            target = Target(each["kind"], each["metadata"]["name"], container)
+    where = _place(job.values, component.root)
+    return _part(component, component.name, made, said, target, place, where)
 
 
 # What parts have in common.
@@ -277,9 +345,11 @@ def _context(
         # without an owner, as istioctl renders it, though Helm never saw it
         "meshctl" if job.owner else "Helm",
     )
-    context = shared(tree, values.revision, namespace, labels)
-    context["pilot"] = pilot = merge(tree, tree["pilot"])  # istiod's settings, over those of the mesh
+    context = shared(tree, values.revision, namespace, labels, values.version.features)
+    context["pilot"] = pilot = filled(told.pilot, _fields(), "pilot")
     context["istiodRemote"] = pilot["istiodRemote"]
+    if component.root:
+        context["own"] = filled(told.own, _fields(), component.root)
     return context
 
 
@@ -288,12 +358,16 @@ def _fields() -> Mapping[tuple[str, ...], Field]:
     return {field.path: field for each in catalogue.components().values() for field in each.fields}
 
 
-def _scoped(made: list[Tree], context: Mapping[str, Any]) -> list[Tree]:
-    """Objects that belong to the whole cluster, or the others, or all, as the user asks."""
-    scope = context["global"]["resourceScope"]
-    if scope not in ("cluster", "namespace"):
+def _scoped(made: list[Tree], component: Component, context: Mapping[str, Any]) -> list[Tree]:
+    """Objects of the whole cluster, or the others, or all, as the user asks."""
+    scope = (context.get("own") or {}).get("resourceScope") or context["global"]["resourceScope"]
+    if scope == "all":
         return made
-    return [each for each in made if (each["kind"] in _CLUSTER_WIDE) == (scope == "cluster")]
+
+    def belongs(kind: str) -> str:
+        return component.scopes.get(kind) or ("cluster" if kind in _CLUSTER_WIDE else "namespace")
+
+    return [each for each in made if belongs(each["kind"]) in (scope, "always")]
 
 
 def _part(
@@ -316,8 +390,11 @@ def _part(
 
 _PARTS: dict[str, Callable[[_Job, Component], Iterator[Part]]] = {
     "base": _base,
+    "cni": _cni,
+    "eastwest": _gateway,
     "gateway": _gateway,
     "istiod": _istiod,
     "namespace": _namespace,
     "tag": _tag,
+    "ztunnel": _ztunnel,
 }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any
 
 import yaml
@@ -29,10 +29,10 @@ def contents(folder: str, context: Mapping[str, Any]) -> list[Tree]:
     """
     from jinja2 import TemplateError, UndefinedError
 
-    texts = []
+    found: list[Tree] = []
     for template in _names(folder):
         try:
-            texts.append(_environment().get_template(template).render(context))
+            found += _objects(_environment().get_template(template).render(context))
         except UndefinedError as fault:  # every known setting is filled in, so this one is the user's
             raise ConfigError(
                 "incomplete-value",
@@ -42,8 +42,13 @@ def contents(folder: str, context: Mapping[str, Any]) -> list[Tree]:
             ) from fault
         except TemplateError as fault:
             raise InternalError("template-failed", f"the template {template} failed: {fault}") from fault
-    found = yaml.load_all("\n---\n".join(texts), Loader=LOADER)
-    return [without_nulls(each) for each in found if each]
+    return found
+
+
+@lru_cache(maxsize=256)
+def _objects(text: str) -> tuple[Tree, ...]:
+    """The objects in a text. Much of what clusters of a fleet hold is the same, and is shared."""
+    return tuple(without_nulls(each) for each in yaml.load_all(text, Loader=LOADER) if each)
 
 
 def _line(fault: Exception) -> int | None:

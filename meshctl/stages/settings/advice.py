@@ -5,9 +5,11 @@ Source: istio.io/istio operator/pkg/apis/validation, and the notes of the istiod
 
 from __future__ import annotations
 
+import base64
 from typing import TYPE_CHECKING, Any
 
 from meshctl.errors import ConfigError
+from meshctl.model.mesh import Layer
 from meshctl.model.values import is_missing, look, steps
 
 if TYPE_CHECKING:
@@ -45,7 +47,8 @@ _GATEWAYS = {"ingressGateways": "istio-ingressgateway", "egressGateways": "istio
 
 def warnings(values: Values) -> tuple[str, ...]:
     """What the user should know, though the work goes on."""
-    return (*_foreign(values), *_moved(values), *_replicas(values))
+    found = (_foreign, _moved, _replicas, _bundles, _doubts, _distrusted)
+    return tuple(said for each in found for said in each(values))
 
 
 def _foreign(values: Values) -> Iterator[str]:
@@ -61,6 +64,29 @@ def _moved(values: Values) -> Iterator[str]:
             yield f"{where}: {old} is on its way out; use {new} instead"
 
 
+def _bundles(values: Values) -> Iterator[str]:
+    """Bundles whose certificates an API server will not be able to read."""
+    for path in ("base.validationCABundle", "istiodRemote.injectionCABundle"):
+        if is_missing(look(values.own(), steps(path))) or not values.at(path):
+            continue
+        from meshctl import pki  # heavy, and wanted by few
+
+        try:
+            pki.split(base64.b64decode(values.at(path)))
+        except ValueError:
+            (_, where), *_ = values.explain(path)
+            yield f"{where}: {path} holds no certificate, and API servers will refuse it"
+
+
+def _doubts(values: Values) -> Iterator[str]:
+    from meshctl.stages.settings import operator
+
+    for overlay in values.overlays:
+        if overlay.layer >= Layer.FILE and overlay.tree.get("components"):
+            for each in operator.doubts(overlay):
+                yield f"{each.where}: {each.message}, and API servers will refuse it"
+
+
 def _replicas(values: Values) -> Iterator[str]:
     if (
         values.at("pilot.autoscaleEnabled")
@@ -70,6 +96,9 @@ def _replicas(values: Values) -> Iterator[str]:
             "components.pilot.k8s.replicaCount is changed by the autoscaler; "
             "set values.pilot.autoscaleEnabled to false to keep it"
         )
+    for key in ("cni", "ztunnel"):
+        if _k8s(values.at(f"components.{key}")).get("replicaCount"):
+            yield f"components.{key}.k8s.replicaCount changes nothing: each node runs one pod of it"
     for key, name in _GATEWAYS.items():
         if not values.at(f"gateways.{name}.autoscaleEnabled"):
             continue
@@ -79,6 +108,30 @@ def _replicas(values: Values) -> Iterator[str]:
                     f"k8s.replicaCount of gateway {each.get('name')!r} is changed by the autoscaler; "
                     f"set values.gateways.{name}.autoscaleEnabled to false to keep it"
                 )
+
+
+def _distrusted(values: Values) -> Iterator[str]:
+    """A ztunnel to which istiod will not give other pods' certificates."""
+    said = values.at("components.ztunnel") or {}
+    if values.at("components.ztunnel") is None or said.get("enabled") is False:
+        return
+    istiod = (values.at("components.pilot") or {}).get("namespace") or values.namespace
+    for what, runs, trusted, setting in (
+        (
+            "in namespace",
+            said.get("namespace") or values.namespace,
+            values.at("pilot.trustedZtunnelNamespace") or values.at("trustedZtunnelNamespace") or istiod,
+            "trustedZtunnelNamespace",
+        ),
+        (
+            "with the account",
+            values.at("ztunnel.resourceName") or "ztunnel",
+            values.at("pilot.trustedZtunnelName") or "ztunnel",
+            "trustedZtunnelName",
+        ),
+    ):
+        if runs != trusted:
+            yield f"istiod will not trust a ztunnel {what} {runs!r}; set values.pilot.{setting} to {runs}"
 
 
 def faults(values: Values) -> Iterator[ConfigError]:

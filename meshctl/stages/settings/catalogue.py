@@ -1,4 +1,4 @@
-"""What comes with meshctl: profiles, platforms, versions and components, read from their folders."""
+"""What comes with meshctl: profiles, platforms, roles, topologies and components, from their folders."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from meshctl.errors import ConfigError, InternalError, UnsupportedError, Where, listed, nearest
+from meshctl.errors import ConfigError, Where, listed, nearest
 from meshctl.model.mesh import Layer, Overlay
-from meshctl.model.values import Version, merge, put
+from meshctl.model.values import merge, put
 from meshctl.registry import data
 from meshctl.stages.settings.document import document
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from meshctl.model.mesh import Path
+    from meshctl.model.mesh import Path, Role
     from meshctl.model.values import Tree
     from meshctl.stages.seeing.observe import Detection
     from meshctl.stages.settings.document import Document
@@ -38,6 +38,7 @@ class Field:
         of: what elements of a list or values of a map are: text, map, scalar or integer; empty is anything.
         keys: keys that every map of a list must have.
         default: the value unless set; None where there is none.
+        feature: what an Istio minor must be able to do, to have this setting; empty is in all.
         component: folder of the component that takes it.
     """
 
@@ -52,6 +53,7 @@ class Field:
     of: str = ""
     keys: tuple[str, ...] = ()
     default: Any = None
+    feature: str = ""
     component: str = ""
 
 
@@ -76,7 +78,22 @@ class Variant:
 
 @dataclass(frozen=True)
 class Component:
-    """A folder under `templates/`, as its component.yaml tells it."""
+    """A folder under `templates/`, as its component.yaml tells it.
+
+    Attributes:
+        name: name of the folder.
+        summary: what it is.
+        needs: components that must be ready first.
+        yields: fields left to controllers.
+        variants: its uses; one without a name where there is only one.
+        fields: the settings it takes.
+        overlay: their defaults.
+        own: values that it alone sees otherwise than the rest of the mesh by default.
+        apart: whether it sees nothing of other components' values but `global`, and that as its own.
+        scopes: kinds that `global.resourceScope` counts otherwise than Kubernetes does: as `cluster`,
+            `namespace`, or `always`.
+        like: the component whose settings and templates it has too; empty: none.
+    """
 
     name: str
     summary: str
@@ -85,6 +102,15 @@ class Component:
     variants: tuple[Variant, ...]
     fields: tuple[Field, ...]
     overlay: Overlay
+    own: Tree
+    apart: bool
+    scopes: Mapping[str, str]
+    like: str
+
+    @property
+    def root(self) -> str:
+        """Key of its settings among the values, and of itself among the components; empty without one."""
+        return ".".join(self.variants[0].root) if not self.variants[0].name else ""
 
 
 @dataclass(frozen=True)
@@ -109,24 +135,26 @@ def components() -> Mapping[str, Component]:
 
 
 def _component(name: str) -> Component:
-    shown = f"templates/{name}/component.yaml"
-    told = document((data("templates") / name / "component.yaml").read_text("utf-8"), shown)
+    told = _component_file(name)
     facts = told.data
+    like = facts.get("like", "")
+    each_of = _component_file(like).data["each"] if like else facts.get("each", {})
     fields = [_field(path.split("."), said, name) for path, said in facts.get("values", {}).items()]
     lines = {("values", *path.split(".")): told.lines["values", path] for path in facts.get("values", {})}
     variants = []
     for variant, said in facts.get("variants", {}).items():
         root = tuple(said["root"].split("."))
         variants.append(Variant(variant, said["list"], root, said["label"], said["chart"]))
-        for path, told_field in facts["each"].items():
+        for path, told_field in each_of.items():
             own = said["values"].get(path)
             each = {**told_field, "default": own} if own is not None else told_field
             fields.append(_field([*root, *path.split(".")], each, name))
-            where = ("variants", variant, "values", path) if own is not None else ("each", path)
+            shared = ("like",) if like else ("each", path)
+            where = ("variants", variant, "values", path) if own is not None else shared
             lines["values", *root, *path.split(".")] = told.lines[where]
     if not variants:
         root = (facts["root"],) if "root" in facts else ()
-        variants = [Variant("", facts.get("key", ""), root, facts["label"], facts["chart"])]
+        variants = [Variant("", facts.get("root", ""), root, facts["label"], facts["chart"])]
     tree: Tree = {}
     for each_field in fields:
         if each_field.default is not None:
@@ -138,8 +166,18 @@ def _component(name: str) -> Component:
         tuple((kind, path) for kind, path in facts.get("yields", ())),
         tuple(variants),
         tuple(fields),
-        Overlay(Layer.COMPONENT, shown, tree, lines, name),
+        Overlay(Layer.COMPONENT, told.file, tree, lines, name),
+        facts.get("own", {}),
+        facts.get("apart", False),
+        facts.get("scopes", {}),
+        like,
     )
+
+
+@cache
+def _component_file(name: str) -> Document:
+    shown = f"templates/{name}/component.yaml"
+    return document((data("templates") / name / "component.yaml").read_text("utf-8"), shown)
 
 
 def _field(path: list[str], said: Mapping[str, Any], component: str) -> Field:
@@ -155,6 +193,7 @@ def _field(path: list[str], said: Mapping[str, Any], component: str) -> Field:
         of=said.get("of", ""),
         keys=tuple(said.get("keys", ())),
         default=said.get("default"),
+        feature=said.get("feature", ""),
         component=component,
     )
 
@@ -203,68 +242,53 @@ def platform(name: str) -> Overlay | None:
     return _overlay(_read(f"platforms/{name}.yaml"), Layer.PLATFORM, name)
 
 
+@cache
+def platform_seen(name: str) -> tuple[Overlay, ...]:
+    """The overlays of a platform on which a cluster was seen to run; the second is for such clusters only."""
+    known = platform(name)
+    if known is None:
+        return ()
+    told = _read(f"platforms/{name}.yaml")
+    return (known, _overlay(told, Layer.PLATFORM, name, "seen")) if "seen" in told.data else (known,)
+
+
 def platforms() -> tuple[str, ...]:
     """Names of all platforms."""
     return tuple(sorted(each.stem for each in data("profiles").glob("platforms/*.yaml")))
 
 
-def versions() -> tuple[str, ...]:
-    """Every minor of the catalogue, newest last."""
-    minors = (each.stem for each in data("profiles").glob("versions/*.yaml"))
-    return tuple(sorted(minors, key=lambda minor: tuple(map(int, minor.split(".")))))
+@cache
+def role(name: Role) -> tuple[Overlay, ...]:
+    """What a role changes, lowest first.
+
+    Where it names a profile, what that says beyond the default one comes first, as the last of the profiles.
+    """
+    told = _read(f"roles/{name}.yaml")
+    chain = profile(told.data["profile"])[1:] if "profile" in told.data else ()
+    own = _overlay(told, Layer.ROLE, name)
+    return (*(each.overlay for each in chain), own)
 
 
-def version(wanted: str | None) -> tuple[Version, tuple[Overlay, ...], Mapping[str, Any]]:
-    """A version with its overlays, and the values that make it behave as older minors did.
+def topologies() -> Mapping[str, str]:
+    """Starting mesh.yaml files: name to summary, which is the first comment of the file."""
+    found = sorted(data("profiles").glob("topologies/*.yaml"))
+    return {each.stem: topology(each.stem).partition("\n")[0].removeprefix("# ") for each in found}
 
-    Args:
-        wanted: a minor `1.32` or a full version `1.32.1`; None is the catalogue's default.
+
+def topology(name: str) -> str:
+    """The text of a starting mesh.yaml.
 
     Raises:
-        UnsupportedError: the catalogue does not hold it.
+        ConfigError: no such topology; the nearest one is named.
     """
-    known = versions()
-    minor = ".".join(wanted.removeprefix("v").split(".")[:2]) if wanted else _default_version(known)
-    if minor not in known:
-        raise UnsupportedError(
-            "unknown-version",
-            f"Istio {wanted} is not in the catalogue",
-            where=Where("--istio-version"),
-            hint=f"choose one of {listed(known)}",
-        )
-    told = _read(f"versions/{minor}.yaml")
-    facts = told.data
-    full = wanted.removeprefix("v") if wanted and wanted.count(".") >= 2 else str(facts["images"]["tag"])
-    found = Version(
-        minor,
-        full,
-        facts["kubernetes"],
-        tuple(facts.get("upgradesFrom", ())),
-        str(facts["crds"]),
-        frozenset(name for name, on in facts.get("features", {}).items() if on),
-    )
-    own = _overlay(told, Layer.VERSION, minor)
-    tag = Overlay(
-        Layer.VERSION,
-        own.origin,
-        put(("values", "global", "tag"), full),
-        {("values", "global", "tag"): told.lines["images", "tag"]},
-        minor,
-    )
-    return found, (tag, own), facts.get("compatibility", {})
-
-
-def is_default(minor: str) -> bool:
-    """Whether a minor is the one taken when none is asked for."""
-    return bool(_read(f"versions/{minor}.yaml").data.get("default"))
-
-
-@cache
-def _default_version(known: tuple[str, ...]) -> str:
-    for minor in reversed(known):
-        if is_default(minor):
-            return minor
-    raise InternalError("no-default-version", "no version of the catalogue is the default")
+    file = data("profiles") / "topologies" / f"{name}.yaml"
+    if not file.is_file():
+        known = tuple(topologies())
+        near = nearest(name, known)
+        guess = f"; did you mean {near!r}?" if near else ""
+        hint = f"choose one of {listed(known)}"
+        raise ConfigError("unknown-topology", f"unknown topology {name!r}{guess}", hint=hint)
+    return file.read_text("utf-8")
 
 
 @cache
@@ -272,12 +296,24 @@ def _read(name: str) -> Document:
     return document((data("profiles") / name).read_text("utf-8"), f"profiles/{name}")
 
 
-def _overlay(told: Document, layer: Layer, name: str) -> Overlay:
-    """The components and values of a packaged file, in the shape of a spec."""
-    tree: Tree = {"values": told.data.get("values", {})}
-    lines: dict[Path, int] = {path: line for path, line in told.lines.items() if path[:1] == ("values",)}
-    for spelled, enabled in told.data.get("components", {}).items():
-        line = told.lines["components", spelled]
+def _overlay(told: Document, layer: Layer, name: str, part: str = "") -> Overlay:
+    """The components and values of a packaged file, and the platform it names, in the shape of a spec.
+
+    Args:
+        told: the file.
+        layer: of the overlay.
+        name: of the overlay.
+        part: key of the part of the file to read; empty reads it all.
+    """
+    facts, head = (told.data[part], (part,)) if part else (told.data, ())
+    found = {path[len(head) :]: line for path, line in told.lines.items() if path[: len(head)] == head}
+    tree: Tree = {"values": facts.get("values", {})}
+    lines: dict[Path, int] = {path: line for path, line in found.items() if path[:1] == ("values",)}
+    if "platform" in facts:
+        place = ("values", "global", "platform")
+        tree, lines[place] = merge(tree, put(place, facts["platform"])), found["platform",]
+    for spelled, enabled in facts.get("components", {}).items():
+        line = found["components", spelled]
         if spelled in _GATEWAYS:
             key = f"{spelled}Gateways"
             below: Any = [{"name": f"istio-{spelled}gateway", "enabled": enabled}]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +18,9 @@ if TYPE_CHECKING:
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 """libyaml's loader where PyYAML was built with it: many times as quick."""
 _PLAIN = "tag:yaml.org,2002:"
+_PAIR = re.compile(r"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}")
+MOST_REPEATED = 100_000
+"""Lists and maps that aliases may repeat in a document."""
 
 
 @dataclass(frozen=True)
@@ -34,22 +39,50 @@ def document(text: str, file: str) -> Document:
         ConfigError: not YAML, or more than one document.
         ProblemsError: keys that occur twice, all of them.
     """
-    nodes = [node for node in _compose(text, file) if not _is_blank(node)]
-    if len(nodes) > 1:
+    return only(documents(text, file))
+
+
+def only(found: tuple[Document, ...]) -> Document:
+    """The one document that a file of this kind holds.
+
+    Raises:
+        ConfigError: there are several.
+    """
+    if len(found) > 1:
         raise ConfigError(
             "several-documents",
-            f"{len(nodes)} documents in one file",
-            where=Where(file, nodes[1].start_mark.line + 1),
+            f"{len(found)} documents in one file",
+            where=Where(found[1].file, found[1].lines[()]),
             hint="give each its own file, and name them in order with several -f",
         )
-    reader = _Reader(file)
-    data = reader.read(nodes[0], ()) if nodes else {}
-    if reader.problems:
-        raise ProblemsError(reader.problems)
-    return Document(file, data, reader.lines)
+    return found[0]
+
+
+def documents(text: str, file: str) -> tuple[Document, ...]:
+    """Every document of `text` that is not blank; a text of none is one empty map.
+
+    Raises:
+        ConfigError: not YAML, or more of it than is meant to be.
+        ProblemsError: keys that occur twice or are no text, all of them.
+    """
+    found, problems = [], []
+    try:
+        for node in _compose(text, file):
+            if not _is_blank(node):
+                reader = _Reader(file)
+                found.append(Document(file, reader.read(node, ()), reader.lines))
+                problems += reader.problems
+    except RecursionError as fault:
+        what = "lists and maps are nested too deep, or an anchor holds itself"
+        raise ConfigError("bad-yaml", what, where=Where(file), hint="write it flatter") from fault
+    if problems:
+        raise ProblemsError(problems)
+    return tuple(found) or (Document(file, {}, {}),)
 
 
 def _compose(text: str, file: str) -> list[yaml.Node]:
+    if text.lstrip().startswith(("{", "[")):  # JSON writes what is beyond 16 bits as two escapes
+        text = _PAIR.sub(lambda pair: json.loads(f'"{pair[0]}"'), text)
     try:
         return list(yaml.compose_all(text, Loader=LOADER))
     except yaml.MarkedYAMLError as fault:
@@ -76,14 +109,28 @@ class _Reader:
         self.file = file
         self.lines: dict[Path, int] = {}
         self.problems: list[ConfigError] = []
+        self._seen: set[int] = set()
+        self._repeated = 0
 
     def read(self, node: yaml.Node, path: Path) -> Any:
         self.lines[path] = node.start_mark.line + 1
+        if isinstance(node, yaml.CollectionNode):
+            self._count(node)
         if isinstance(node, yaml.MappingNode):
             return self._map(node, path)
         if isinstance(node, yaml.SequenceNode):
             return [self.read(each, (*path, index)) for index, each in enumerate(node.value)]
+        assert isinstance(node, yaml.ScalarNode)
         return scalar(node)
+
+    def _count(self, node: yaml.Node) -> None:
+        """Stop a small file whose aliases make it huge."""
+        self._repeated += id(node) in self._seen
+        self._seen.add(id(node))
+        if self._repeated > MOST_REPEATED:
+            what = f"aliases repeat more than {MOST_REPEATED} lists and maps"
+            where = Where(self.file, node.start_mark.line + 1)
+            raise ConfigError("bad-yaml", what, where=where, hint="write out what is needed")
 
     def _map(self, node: yaml.MappingNode, path: Path) -> dict[str, Any]:
         inherited: dict[str, Any] = {}
@@ -93,7 +140,11 @@ class _Reader:
                 for each in value_node.value if isinstance(value_node, yaml.SequenceNode) else [value_node]:
                     inherited = {**self.read(each, path), **inherited}
                 continue
-            key, line = str(key_node.value), key_node.start_mark.line + 1
+            line = key_node.start_mark.line + 1
+            if not isinstance(key_node, yaml.ScalarNode):
+                self._no_key(path, line)
+                continue
+            key = str(key_node.value)
             below = (*path, key)
             if key in own:
                 self._twice(below, line)
@@ -101,6 +152,13 @@ class _Reader:
             own[key] = self.read(value_node, below)
             self.lines[below] = line
         return {**inherited, **own}
+
+    def _no_key(self, path: Path, line: int) -> None:
+        hint = "put braces and brackets in quotes; if it is a template, render it first"
+        what = "a key is text, not a list or a map"
+        self.problems.append(
+            ConfigError("bad-yaml", what, where=Where(self.file, line, dotted(path)), hint=hint)
+        )
 
     def _twice(self, path: Path, line: int) -> None:
         self.problems.append(
@@ -113,7 +171,7 @@ class _Reader:
         )
 
 
-def scalar(node: yaml.Node) -> Any:
+def scalar(node: yaml.ScalarNode) -> Any:
     """The value of a scalar: what JSON knows, and text for everything else (dates, `1:30`)."""
     kind = node.tag.removeprefix(_PLAIN)
     text = node.value

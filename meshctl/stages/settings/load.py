@@ -2,21 +2,39 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from meshctl.errors import ConfigError, ProblemsError, Where, listed
-from meshctl.model.mesh import Cluster, Inputs, Layer, Mesh, Overlay
-from meshctl.model.values import merge, merged, put
-from meshctl.stages.settings import catalogue, operator, setpath
-from meshctl.stages.settings.document import document
-from meshctl.stages.settings.schema import schema
+from meshctl.errors import ConfigError, ProblemsError, UnsupportedError, Where, listed, nearest
+from meshctl.model.mesh import Cluster, Inputs, Mesh, Overlay
+from meshctl.stages.settings import meshfile, operator, setpath, versions
+from meshctl.stages.settings.document import documents, only
+from meshctl.stages.settings.layering import Given, faults, gather, layered
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Mapping, Sequence
 
-    from meshctl.model.values import Tree, Version
+    from meshctl.model.values import Version
+    from meshctl.stages.settings.document import Document
+    from meshctl.stages.settings.meshfile import Declared
+
+
+@dataclass(frozen=True)
+class Share:
+    """What one cluster's values are settled from.
+
+    Attributes:
+        mesh: the whole mesh that the cluster is a part of.
+        profile: name of the profile.
+        overlays: component defaults, version, profiles, files and settings, lowest first.
+        place: where the cluster is declared; None where no mesh.yaml does.
+    """
+
+    mesh: Mesh
+    profile: str
+    overlays: tuple[Overlay, ...]
+    place: Where | None = None
 
 
 @dataclass(frozen=True)
@@ -24,78 +42,169 @@ class Loaded:
     """What was asked for, checked, and not yet settled for a cluster.
 
     Attributes:
-        mesh: the mesh and its clusters.
+        mesh: the mesh, with those of its clusters that are asked for.
         version: Istio's version.
-        profile: name of the profile.
-        overlays: component defaults, version, profiles, files and settings, lowest first.
+        shares: what each of these clusters is settled from, by its name.
+        is_fleet: whether a mesh.yaml says which clusters there are.
     """
 
     mesh: Mesh
     version: Version
-    profile: str
-    overlays: tuple[Overlay, ...]
+    shares: Mapping[str, Share]
+    is_fleet: bool = False
+
+    @property
+    def profile(self) -> str:
+        """Name of the first cluster's profile."""
+        return next(iter(self.shares.values())).profile
+
+    def share(self, cluster: Cluster) -> Share:
+        """What a cluster is settled from. Without a mesh.yaml, clusters of any name are alike."""
+        return self.shares[cluster.name] if self.is_fleet else next(iter(self.shares.values()))
+
+
+@dataclass(frozen=True)
+class _Files:
+    """Files, read. `overlays` holds None where the mesh.yaml stands among them."""
+
+    overlays: tuple[Overlay | None, ...]
+    meshes: tuple[Declared, ...]
+    problems: tuple[ConfigError, ...]
 
 
 def load(inputs: Inputs, *, stdin: str = "") -> Loaded:
-    """Read and check everything the user gave.
+    """Read and check everything the user gave for one mesh.
 
     Args:
         inputs: what the command line says.
         stdin: standard input, for a file named `-`.
 
     Raises:
-        ConfigError: one thing is wrong.
-        ProblemsError: several things are; all are told.
+        ConfigError: one thing is wrong, or several meshes are asked for.
+        ProblemsError: several things are wrong; all are told.
         UnsupportedError: a version that the catalogue does not hold.
     """
-    problems: list[ConfigError] = []
-    files = [each for name in inputs.files if (each := _gather(problems, lambda: _file(name, stdin)))]  # noqa: B023 - called at once
-    wishes = [each for said in inputs.sets if (each := _gather(problems, lambda: setpath.setting(said)))]  # noqa: B023 - as above
-    flags = _flags(inputs)
-    name, where = _profile(inputs, files, wishes)
-    chain = _gather(problems, lambda: catalogue.profile(name, where)) or catalogue.profile("default")
-    version, of_version, changes = catalogue.version(inputs.version)
-    lower = [each.overlay for each in catalogue.components().values()]
-    lower += [*of_version, *(each.overlay for each in chain)]
-    users = list(files)
-    below = merged(lower)
-    for wish in wishes:
-        laid = _gather(problems, lambda: setpath.overlay(wish, merged(users), below, schema()))  # noqa: B023 - as above
-        if laid:
-            users.append(laid)
-    users += flags
-    for each in users:
-        problems += operator.problems(each)
+    found = load_all(inputs, stdin=stdin)
+    if len(found) > 1:
+        raise ConfigError(
+            "several-meshes",
+            f"this is for one mesh, and the file holds {listed(each.mesh.name for each in found)}",
+            where=next(iter(found[1].shares.values())).place,
+            hint="choose one cluster with --cluster",
+        )
+    return found[0]
+
+
+def load_all(inputs: Inputs, *, stdin: str = "") -> tuple[Loaded, ...]:
+    """As `load`, for every mesh of a mesh.yaml; without one, a mesh of one cluster."""
+    files = _read(inputs.files, stdin)
+    problems = list(files.problems)
+    wishes = [each for said in inputs.sets if (each := gather(problems, lambda: setpath.setting(said)))]  # noqa: B023 - called at once
+    if None not in files.overlays:
+        meshes = [meshfile.implied(Mesh(inputs.mesh, (Cluster(inputs.cluster, inputs.context),)))]
+    else:
+        meshes = list(files.meshes)
+    if inputs.only is not None and (None not in files.overlays or meshes):
+        problems += _unknown_cluster(inputs.only, files)
+    found = [_loaded(inputs, files, wishes, each, problems) for each in meshes]
+    if not meshes:  # the mesh.yaml is wrong; what else is?
+        problems += [fault for each in files.overlays if each for fault in operator.problems(each)]
     _end(problems)
-    users = [operator.translated(each) for each in users]
-    lower += _chosen_by_values(merged(users), chain, changes)
-    mesh = Mesh(inputs.mesh, (Cluster(inputs.cluster, inputs.context),))
-    return Loaded(mesh, version, name, (*lower, *users))
+    return tuple(each for each in found if each.mesh.clusters)
 
 
-def _gather(problems: list[ConfigError], work: Callable[[], Any]) -> Any:
-    """What `work` gives, or None when it finds a problem, which is kept."""
+def _loaded(
+    inputs: Inputs,
+    files: _Files,
+    wishes: Sequence[setpath.Setting],
+    declared: Declared,
+    problems: list[ConfigError],
+) -> Loaded:
+    """One mesh, with those of its clusters that are asked for."""
+    version = _version(inputs, declared)
+    overlays = [declared.common if each is None else each for each in files.overlays]
+    problems += [fault for each in overlays for fault in faults(each, version)]
+    asked = [each for each in declared.mesh.clusters if inputs.only in (None, each.name)]
+    shares = {}
+    for cluster in asked:
+        given = Given(inputs, wishes, overlays, declared.own.get(cluster.name), version)
+        profile, laid = layered(given, problems)
+        shares[cluster.name] = Share(declared.mesh, profile, laid, declared.places.get(cluster.name))
+    return Loaded(replace(declared.mesh, clusters=tuple(asked)), version, shares, None in files.overlays)
+
+
+def _version(inputs: Inputs, declared: Declared) -> Version:
+    """The version that the command line names, else the mesh.yaml, else the default one."""
     try:
-        return work()
-    except ProblemsError as several:
-        problems += several.problems
-    except ConfigError as problem:
-        problems.append(problem)
-    return None
+        return versions.version(inputs.version or declared.version)
+    except UnsupportedError as fault:
+        if inputs.version is None:
+            fault.where = declared.common.where(("version",))
+        raise
+
+
+def _unknown_cluster(name: str, files: _Files) -> list[ConfigError]:
+    known = [cluster.name for each in files.meshes for cluster in each.mesh.clusters]
+    if name in known:
+        return []
+    near = nearest(name, known)
+    guess = f"; did you mean {near!r}?" if near else ""
+    hint = f"choose one of {listed(known)}" if known else "clusters are named in a mesh.yaml, given with -f"
+    what = f"no cluster is called {name!r}{guess}"
+    return [ConfigError("unknown-cluster", what, where=Where("--cluster"), hint=hint)]
 
 
 def _end(problems: list[ConfigError]) -> None:
-    if len(problems) == 1:
-        raise problems[0]
-    if problems:
-        raise ProblemsError(problems)
+    """Raise what was found, each thing once: clusters share files."""
+    once = {(each.code, each.message, each.where): each for each in problems}
+    if len(once) == 1:
+        raise next(iter(once.values()))
+    if once:
+        raise ProblemsError(once.values())
 
 
-def _file(name: str, stdin: str) -> Overlay:
+# Files.
+
+
+def _read(names: Sequence[str], stdin: str) -> _Files:
+    """Every file, and what is wrong with them."""
+    problems: list[ConfigError] = []
+    overlays: list[Overlay | None] = []
+    meshes: tuple[Declared, ...] = ()
+    for name in names:
+        told = gather(problems, lambda: documents(_text(name, stdin), _shown(name)))  # noqa: B023 - called at once
+        if not told:
+            continue
+        if not any(meshfile.is_mesh(each) for each in told):
+            given = gather(problems, lambda: operator.overlay(only(told)))  # noqa: B023 - as above
+            overlays += [given] if given else []
+        elif None in overlays:
+            problems.append(_second(told))
+        else:
+            meshes, faults = meshfile.read(told)
+            problems += faults
+            overlays.append(None)
+    return _Files(tuple(overlays), meshes, tuple(problems))
+
+
+def _second(told: Sequence[Document]) -> ConfigError:
+    return ConfigError(
+        "second-mesh-file",
+        "this is the second mesh.yaml",
+        where=Where(told[0].file),
+        hint="put meshes that trust each other into one file, as documents of it",
+    )
+
+
+def _shown(name: str) -> str:
+    return "<stdin>" if name == "-" else name
+
+
+def _text(name: str, stdin: str) -> str:
     if name == "-":
-        return operator.overlay(document(stdin, "<stdin>"))
+        return stdin
     try:
-        text = Path(name).read_text("utf-8-sig")
+        return Path(name).read_text("utf-8-sig")
     except UnicodeDecodeError as fault:
         raise ConfigError(
             "bad-yaml", "the file is not UTF-8 text", where=Where(name), hint="save it as UTF-8"
@@ -107,68 +216,3 @@ def _file(name: str, stdin: str) -> Overlay:
             where=Where(name),
             hint="check the path given to -f",
         ) from fault
-    return operator.overlay(document(text, name))
-
-
-def _flags(inputs: Inputs) -> list[Overlay]:
-    """Flags that are values; they come last, as the most deliberate."""
-    found = []
-    for flag, value, key in (
-        ("--revision", inputs.revision, "revision"),
-        ("--namespace", inputs.namespace, "namespace"),
-    ):
-        if value is not None:
-            found.append(Overlay(Layer.SET, flag, {key: value}))
-    return found
-
-
-def _profile(
-    inputs: Inputs, files: Iterable[Overlay], wishes: Iterable[setpath.Setting]
-) -> tuple[str, Where | None]:
-    """The profile asked for and where: the last --set, else the flag, else the last file that names one."""
-    for wish in reversed(list(wishes)):
-        if wish.steps == ("profile",):
-            return wish.text, wish.where
-    if inputs.profile is not None:
-        return inputs.profile, Where("--profile")
-    for each in reversed(list(files)):
-        if isinstance(each.tree.get("profile"), str) and each.tree["profile"]:
-            return each.tree["profile"], each.where(("profile",))
-    return "default", None
-
-
-def _chosen_by_values(
-    user: Tree, chain: tuple[catalogue.Profile, ...], changes: Mapping[str, Any]
-) -> list[Overlay]:
-    """Overlays that the user's values name: `values.profile` and `compatibilityVersion`."""
-    values = user.get("values") or {}
-    found = []
-    name = values.get("profile")
-    if name and name not in [each.name for each in chain]:
-        for each in catalogue.profile(name, Where("values.profile")):
-            if each.name not in [known.name for known in chain]:
-                tree = {"values": each.overlay.tree.get("values", {})}
-                found.append(Overlay(Layer.PROFILE, each.overlay.origin, tree, each.overlay.lines, each.name))
-    wanted = values.get("compatibilityVersion")
-    if wanted:
-        found.append(_compatibility(str(wanted), changes))
-    return found
-
-
-def _compatibility(wanted: str, changes: Mapping[str, Any]) -> Overlay:
-    if wanted not in changes:
-        raise ConfigError(
-            "unknown-compatibility-version",
-            f"unknown compatibility version {wanted!r}",
-            where=Where("compatibilityVersion"),
-            hint=f"choose one of {listed(sorted(changes))}",
-        )
-    since = [tree for minor, tree in changes.items() if _number(minor) >= _number(wanted)]
-    tree: Tree = {}
-    for each in since:
-        tree = merge(tree, put(("values",), each))
-    return Overlay(Layer.PROFILE, f"compatibilityVersion {wanted}", tree, name=wanted)
-
-
-def _number(minor: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in minor.split("."))

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from meshctl.errors import ConfigError, Where, listed, nearest
 from meshctl.model.mesh import Layer, Overlay, dotted
 from meshctl.model.values import merge, put
-from meshctl.stages.settings.schema import check_field, quoting, schema, shown
+from meshctl.model.wording import quoting, shown
+from meshctl.stages.settings import typed
+from meshctl.stages.settings.fields import check_field, told
+from meshctl.stages.settings.schema import schema
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from meshctl.crds.schema import Schema as Node
+    from meshctl.crds.structural import Problem
     from meshctl.model.values import Tree
     from meshctl.stages.settings.document import Document
 
-_API_VERSION = "install.istio.io/v1alpha1"
+API_VERSION = "install.istio.io/v1alpha1"
 _METADATA = {
     "name",
     "namespace",
@@ -28,29 +33,43 @@ _METADATA = {
     "generation",
 }
 
+
+@dataclass(frozen=True, slots=True)
+class Declared:
+    """A type that Kubernetes declares; `of` is what a list of them holds."""
+
+    name: str
+    of: str = ""
+
+
 # What may stand where. A tuple is one of these Python types; a dict is a map of known keys, with `*` of
 # others too; a list is a list of its one element.
 _TEXT, _FLAG, _COUNT, _MAP, _ANY = (str,), (bool,), (int,), (dict,), (object,)
 _NAME = (str, int, float)
 KUBERNETES: dict[str, Any] = {
-    "affinity": _MAP,
-    "env": [{"name": _TEXT, "*": _ANY}],
-    "hpaSpec": {"minReplicas": _COUNT, "maxReplicas": _COUNT, "*": _ANY},
-    "imagePullPolicy": _TEXT,
-    "nodeSelector": _MAP,
-    "podDisruptionBudget": _MAP,
-    "podAnnotations": _MAP,
-    "priorityClassName": _TEXT,
-    "readinessProbe": _MAP,
-    "replicaCount": _COUNT,
-    "resources": {"limits": _MAP, "requests": _MAP, "*": _ANY},
-    "service": {"ports": [{"port": _COUNT, "*": _ANY}], "*": _ANY},
-    "strategy": _MAP,
-    "tolerations": [_MAP],
-    "serviceAnnotations": _MAP,
-    "securityContext": _MAP,
-    "volumes": [{"name": _TEXT, "*": _ANY}],
-    "volumeMounts": [{"mountPath": _TEXT, "*": _ANY}],
+    **{
+        name: Declared(kind)
+        for name, kind in {
+            "affinity": "Affinity",
+            "hpaSpec": "HorizontalPodAutoscaler",
+            "imagePullPolicy": "pullPolicy",
+            "nodeSelector": "labels",
+            "podDisruptionBudget": "PodDisruptionBudget",
+            "podAnnotations": "annotations",
+            "priorityClassName": "name",
+            "readinessProbe": "Probe",
+            "replicaCount": "count",
+            "resources": "ResourceRequirements",
+            "service": "Service",
+            "strategy": "UpdateStrategy",
+            "serviceAnnotations": "annotations",
+            "securityContext": "PodSecurityContext",
+        }.items()
+    },
+    "env": Declared("list", "EnvVar"),
+    "tolerations": Declared("list", "Toleration"),
+    "volumes": Declared("list", "Volume"),
+    "volumeMounts": Declared("list", "VolumeMount"),
     "overlays": [
         {
             "apiVersion": _TEXT,
@@ -60,14 +79,19 @@ KUBERNETES: dict[str, Any] = {
         }
     ],
 }
+"""What a component's `k8s` may say."""
+_REFUSED = frozenset({"unknown-field", "wrong-type", "duplicate-item"})
+"""Problems that istioctl refuses too, which reads these settings strictly but does not validate them."""
+_NAMES = frozenset({"label", "labels", "serviceName"})
+"""Types of what is no patch of an object, but a name in many."""
 _COMPONENT: dict[str, Any] = {
     "enabled": _FLAG,
-    "namespace": _TEXT,
+    "namespace": Declared("label"),
     "hub": _TEXT,
     "tag": _NAME,
     "k8s": KUBERNETES,
 }
-_GATEWAY: dict[str, Any] = {**_COMPONENT, "name": _TEXT, "label": _MAP}
+_GATEWAY: dict[str, Any] = {**_COMPONENT, "name": Declared("serviceName"), "label": Declared("labels")}
 SPEC: dict[str, Any] = {
     "profile": _TEXT,
     "installPackagePath": _TEXT,
@@ -120,7 +144,7 @@ def overlay(told: Document) -> Overlay:
             "not-a-map",
             f"the file holds {shown(told.data)}, not settings",
             where=Where(told.file, told.lines[()]),
-            hint=f"begin with `apiVersion: {_API_VERSION}` and `kind: IstioOperator`, or with values",
+            hint=f"begin with `apiVersion: {API_VERSION}` and `kind: IstioOperator`, or with values",
         )
     if "kind" in told.data or "apiVersion" in told.data or "spec" in told.data:
         return _operator(told)
@@ -130,7 +154,7 @@ def overlay(told: Document) -> Overlay:
 
 
 def _operator(told: Document) -> Overlay:
-    for key, wanted in (("apiVersion", _API_VERSION), ("kind", "IstioOperator")):
+    for key, wanted in (("apiVersion", API_VERSION), ("kind", "IstioOperator")):
         if told.data.get(key) != wanted:
             found = told.data.get(key)
             raise ConfigError(
@@ -166,7 +190,9 @@ def _is(value: Any, known: Any) -> bool:
 def _check(value: Any, known: Any, path: tuple[str | int, ...], given: Overlay) -> Iterator[ConfigError]:
     if value is None:
         return
-    if isinstance(known, dict):
+    if isinstance(known, Declared):
+        yield from _declared(value, known, path, given)
+    elif isinstance(known, dict):
         if not isinstance(value, dict):
             yield _wrong_type(path, value, "a map", given.where(path))
             return
@@ -187,6 +213,61 @@ def _check(value: Any, known: Any, path: tuple[str | int, ...], given: Overlay) 
         yield _wrong_type(path, value, _SPOKEN[known], given.where(path))
 
 
+def _declared(
+    value: Any, known: Declared, path: tuple[str | int, ...], given: Overlay
+) -> Iterator[ConfigError]:
+    """What istioctl would refuse too of a share of what Kubernetes declares.
+
+    What only an API server refuses of the object in the end is a warning, see `doubts`.
+    """
+    for each in _misfits(value, known, path):
+        if each.code in _REFUSED or known.name in _NAMES:
+            yield told(each, given.where((*path, *each.path)))
+
+
+def doubts(given: Overlay) -> Iterator[ConfigError]:
+    """What an API server will refuse of the objects that an overlay's `k8s` settings change."""
+    for path, value, known in _placed(given.tree, SPEC, ()):
+        for each in _misfits(value, known, path):
+            if each.code not in _REFUSED and known.name not in _NAMES:
+                yield told(each, given.where((*path, *each.path)))
+
+
+def _misfits(value: Any, known: Declared, path: tuple[str | int, ...]) -> Iterator[Problem]:
+    kind = typed.type_of(known.name, known.of)
+    assert kind is not None
+    yield from typed.problems(kind, value, name=dotted(path), partial=True)
+
+
+def _placed(
+    value: Any, known: Any, path: tuple[str | int, ...]
+) -> Iterator[tuple[tuple[str | int, ...], Any, Declared]]:
+    """Every value in a tree of which Kubernetes declares the type."""
+    if isinstance(known, Declared) and value is not None:
+        yield path, value, known
+    elif isinstance(known, dict) and isinstance(value, dict):
+        for key, below in value.items():
+            yield from _placed(below, known.get(key), (*path, key))
+    elif isinstance(known, list) and isinstance(value, list):
+        for index, each in enumerate(value):
+            yield from _placed(each, known[0], (*path, index))
+
+
+def declared(path: tuple[str | int, ...]) -> Node | None:
+    """What Kubernetes declares of a place in a component's `k8s`; None of any other place."""
+    known: Any = SPEC
+    for index, step in enumerate(path):
+        if isinstance(known, Declared):
+            kind = typed.type_of(known.name, known.of)
+            return typed.node_at(kind.schema, path[index:]) if kind else None
+        if isinstance(known, dict):
+            known = known.get(str(step))
+        else:
+            known = known[0] if isinstance(known, list) else None
+    kind = typed.type_of(known.name, known.of) if isinstance(known, Declared) else None
+    return kind.schema if kind else None
+
+
 def _unknown(
     path: tuple[str | int, ...], known: Mapping[str, Any] | tuple[str, ...], where: Where
 ) -> ConfigError:
@@ -205,7 +286,7 @@ def _wrong_type(path: tuple[str | int, ...], value: Any, wanted: str, where: Whe
         "wrong-type",
         f"{dotted(path)} is {wanted}, not {shown(value)}",
         where=where,
-        hint=quoting(value, wanted == "text"),
+        hint=quoting(value, wants_text=wanted == "text"),
     )
 
 

@@ -2,44 +2,22 @@
 
 from __future__ import annotations
 
-import re
 from functools import cache
-from ipaddress import ip_network
 from typing import TYPE_CHECKING, Any
 
 from meshctl.errors import ConfigError, listed, nearest
 from meshctl.model.mesh import dotted
+from meshctl.model.wording import shown
 from meshctl.stages.settings.advice import MOVED
 from meshctl.stages.settings.catalogue import Field, components
-from meshctl.stages.settings.meshfields import MESH_FIELDS
+from meshctl.stages.settings.fields import check_field
+from meshctl.stages.settings.typed import node_at, type_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from meshctl.model.mesh import Overlay
-
-_AMOUNT = re.compile(r"\d+%?\Z")
-_SPOKEN = {
-    "text": "text",
-    "string": "text",
-    "integer": "a whole number",
-    "number": "a number",
-    "boolean": "true or false",
-    "amount": "a number or a percentage",
-    "ports": "ports separated by commas, or *",
-    "cidrs": "CIDR ranges separated by commas, or *",
-    "list": "a list",
-    "map": "a map",
-    "scalar": "a single value",
-    "any": "anything",
-}
-# Fields of the mesh configuration that follow into other objects, so that their types matter here.
-_MESH_TYPES = {
-    "defaultConfig": "map",
-    "defaultProviders": "map",
-    "rootNamespace": "string",
-    "trustDomain": "string",
-}
+    from meshctl.crds.schema import Schema as Node
+    from meshctl.model.mesh import Overlay, Path
 
 
 class Schema:
@@ -60,6 +38,28 @@ class Schema:
         for step in path[1:]:
             here = here.get(step) if isinstance(here, dict) else None
         return here if isinstance(here, Field) and path[:1] == ("values",) else None
+
+    def above(self, path: Path) -> Field | None:
+        """The field at this path or above it, whose value this is or is a part of."""
+        here: Any = self._tree
+        for step in path[1:]:
+            here = here.get(step) if isinstance(here, dict) else None
+            if isinstance(here, Field):
+                return here if path[:1] == ("values",) else None
+        return None
+
+    def declared(self, path: Path) -> Node | None:
+        """What is declared of a place within a field of Kubernetes' or Istio's own types; else None."""
+        field = self.above(path)
+        known = type_of(field.type, field.of) if field else None
+        return node_at(known.schema, path[len(field.path) :]) if field and known else None
+
+    def names(self, path: Path) -> tuple[str, ...] | None:
+        """What stands below a group of values; None below a value."""
+        here: Any = self._tree
+        for step in path[1:]:
+            here = here.get(step) if isinstance(here, dict) else None
+        return tuple(here) if isinstance(here, dict) else None
 
     def has(self, key: str) -> bool:
         """Whether a value or group of values of this name stands at the top."""
@@ -145,173 +145,3 @@ def _leaves(tree: dict[str, Any]) -> Iterator[Field]:
             yield each
         else:
             yield from _leaves(each)
-
-
-def shown(value: Any) -> str:
-    """A value in an error message."""
-    if isinstance(value, bool):
-        return f"the boolean {str(value).lower()}"
-    if isinstance(value, (int, float)):
-        return f"the number {value}"
-    if value is None:
-        return "nothing"
-    if isinstance(value, dict):
-        return "a map"
-    if isinstance(value, list):
-        return "a list"
-    return repr(value)
-
-
-def check_field(
-    field: Field, value: Any, path: tuple[str, ...], overlay: Overlay, name: str = ""
-) -> Iterator[ConfigError]:
-    """What is wrong with the value of one field, which stands at `path` of an overlay; nothing with None."""
-    if value is None:
-        return
-    name = name or dotted(path[1:])
-    if not _fits(field.type, value):
-        hint = quoting(value, field.type in ("string", "ports", "cidrs")) or field.doc.rstrip(".")
-        yield ConfigError(
-            "wrong-type",
-            f"{name} is {_SPOKEN[field.type]}, not {shown(value)}",
-            where=overlay.where(path),
-            hint=hint,
-        )
-    elif field.choices and str(value) not in field.choices:
-        near = nearest(str(value), field.choices)
-        guess = f"; did you mean {near!r}?" if near else ""
-        yield ConfigError(
-            "wrong-value",
-            f"{name} cannot be {value!r}{guess}",
-            where=overlay.where(path),
-            hint=f"choose one of {listed(repr(each) for each in field.choices)}",
-        )
-    elif field.pattern and not re.search(field.pattern, str(value)):
-        yield ConfigError(
-            "wrong-value",
-            f"{name} cannot be {value!r}",
-            where=overlay.where(path),
-            hint=field.doc.rstrip("."),
-        )
-    elif _is_beyond(field, value):
-        yield ConfigError(
-            "wrong-value", f"{name} cannot be {value}", where=overlay.where(path), hint=_limits(field)
-        )
-    elif field.of:
-        yield from _check_inside(field, value, path, overlay, name)
-    elif path[-1:] == ("meshConfig",):
-        yield from _check_mesh(value, path, overlay)
-
-
-def _is_beyond(field: Field, value: Any) -> bool:
-    too_small = field.minimum is not None and value < field.minimum
-    return too_small or (field.maximum is not None and value > field.maximum)
-
-
-def _limits(field: Field) -> str:
-    least = [f"at least {field.minimum:g}"] if field.minimum is not None else []
-    most = [f"at most {field.maximum:g}"] if field.maximum is not None else []
-    return f"it is {' and '.join([*least, *most])}{f' {field.unit}' if field.unit else ''}"
-
-
-def _check_inside(
-    field: Field, value: Any, path: tuple[str, ...], overlay: Overlay, name: str
-) -> Iterator[ConfigError]:
-    """What is wrong with elements of a list, or values of a map."""
-    inside = enumerate(value) if isinstance(value, list) else value.items()
-    for key, each in inside:
-        where = overlay.where((*path, key))
-        shown_name = f"{name}[{key}]" if isinstance(key, int) else f"{name}.{key}"
-        if each is None and isinstance(value, dict):
-            continue
-        if not _fits(field.of, each):
-            yield ConfigError(
-                "wrong-type",
-                f"{shown_name} is {_SPOKEN[field.of]}, not {shown(each)}",
-                where=where,
-                hint=quoting(each, field.of == "text"),
-            )
-            continue
-        missing = [need for need in field.keys if isinstance(each, dict) and each.get(need) in (None, "")]
-        if missing:
-            yield ConfigError(
-                "incomplete-value",
-                f"{shown_name} has no {missing[0]!r}",
-                where=where,
-                hint=f"each has {listed(field.keys)}",
-            )
-
-
-def _check_mesh(value: dict[str, Any], path: tuple[str, ...], overlay: Overlay) -> Iterator[ConfigError]:
-    for key, below in value.items():
-        wanted = _MESH_TYPES.get(key, "any")
-        if below is not None and not _fits(wanted, below):
-            yield ConfigError(
-                "wrong-type",
-                f"{key} of the mesh configuration is {_SPOKEN[wanted]}, not {shown(below)}",
-                where=overlay.where((*path, key)),
-                hint=quoting(below, wanted == "string"),
-            )
-        if key not in MESH_FIELDS:
-            near = nearest(key, MESH_FIELDS)
-            guess = f"; did you mean {near!r}?" if near else ""
-            yield ConfigError(
-                "unknown-value",
-                f"unknown field {key!r} of the mesh configuration{guess}",
-                where=overlay.where((*path, key)),
-                hint="see https://istio.io/latest/docs/reference/config/istio.mesh.v1alpha1/",
-            )
-
-
-def quoting(value: Any, wants_text: bool) -> str:
-    """What to do about the quotes of a value, where they are what is wrong with it."""
-    if wants_text:
-        return "" if isinstance(value, (str, dict, list)) else "put it in quotes"
-    plain = isinstance(value, str) and (value.lower() in ("true", "false") or value.lstrip("-").isdigit())
-    return "write it without quotes" if plain else ""
-
-
-def _fits(kind: str, value: Any) -> bool:
-    match kind:
-        case "string":
-            return isinstance(value, str)
-        case "text":
-            return isinstance(value, (str, int, float)) and not isinstance(value, bool)
-        case "integer":
-            return isinstance(value, int) and not isinstance(value, bool)
-        case "number":
-            return isinstance(value, (int, float)) and not isinstance(value, bool)
-        case "boolean":
-            return isinstance(value, bool)
-        case "amount":
-            return not isinstance(value, bool) and bool(_AMOUNT.match(str(value)))
-        case "ports":
-            return _each(value, _is_port)
-        case "cidrs":
-            return _each(value, _is_range)
-        case "list":
-            return isinstance(value, list)
-        case "map":
-            return isinstance(value, dict)
-        case "scalar":
-            return not isinstance(value, (dict, list)) and value is not None
-        case _:
-            return True
-
-
-def _each(value: Any, good: Any) -> bool:
-    if not isinstance(value, str):
-        return False
-    return value in ("", "*") or all(good(part.strip()) for part in value.split(","))
-
-
-def _is_port(text: str) -> bool:
-    return text in ("", "*") or (text.isdigit() and int(text) <= 65535)
-
-
-def _is_range(text: str) -> bool:
-    try:
-        ip_network(text, strict=False)
-    except ValueError:
-        return False
-    return "/" in text

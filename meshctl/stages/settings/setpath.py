@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from meshctl.errors import ConfigError, Where
 from meshctl.model.mesh import Layer, Overlay
 from meshctl.model.values import SPEC_KEYS, look, merge, put
+from meshctl.stages.settings import operator
 from meshctl.stages.settings.document import whole
+from meshctl.stages.settings.typed import form, is_container, is_text, makes_text
 
 if TYPE_CHECKING:
     from meshctl.model.values import Tree
@@ -20,7 +22,6 @@ _TOKEN = re.compile(r"\[(?P<inside>[^\]]*)\]|(?P<key>(?:\\.|[^.\[\]])+)")
 _INTEGER = re.compile(r"[+-]?\d+\Z")
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\Z")
 _BOOLEANS = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
-_TEXT_BELOW = ("values", "meshConfig", "defaultConfig", "proxyMetadata")
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,13 +174,19 @@ def _named(items: list[Any], key: str) -> str:
 
 
 def _read(wish: Setting, steps: tuple[Step, ...], schema: Schema) -> Any:
+    """The value, as the declared type of its place wants it; where nothing is declared, as Istio guesses."""
     path = tuple(step for step in steps if isinstance(step, str))
     field = schema.field(path) if len(path) == len(steps) else None
-    if field is not None and field.type in ("list", "map", "any") and wish.text[:1] in ("[", "{"):
+    place = tuple(step if isinstance(step, str) else 0 for step in steps)
+    declared = schema.declared(place) or operator.declared(place)
+    if makes_text(schema.declared(place[:-1])):
+        return guess(wish.text)
+    holds = form(field.type) if field is not None else ""
+    if wish.text[:1] in ("[", "{") and (holds in ("list", "map", "any") or is_container(declared)):
         return _structure(wish)
-    if field is not None and field.type in ("string", "text", "ports", "cidrs", "amount"):
+    if is_text(declared) or (field is not None and holds in ("string", "text", "ports", "cidrs")):
         return wish.text.replace("\\,", ",")
-    if path[: len(_TEXT_BELOW)] == _TEXT_BELOW or path[-1] in ("tag", "compatibilityVersion"):
+    if path[-1] in ("tag", "compatibilityVersion"):
         return wish.text
     return guess(wish.text)
 

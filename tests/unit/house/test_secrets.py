@@ -41,6 +41,7 @@ COMMANDS = {
     "check": ["check"],
     "check before": ["check", "--pre"],
     "version": ["version", "--remote"],
+    "diff": ["manifest", "diff", "--live"],
 }
 FORMS = ("text", "json")
 

@@ -106,7 +106,7 @@ def test_a_selector_that_finds_nothing_names_what_there_is() -> None:
 def test_lists_within_lists_are_reached() -> None:
     user = {"components": {"egressGateways": [{"name": "a", "k8s": {"env": [{"name": "X", "value": "1"}]}}]}}
     changed = tree("components.egressGateways[0].k8s.env[name:X].value=2", user)
-    assert changed["components"]["egressGateways"][0]["k8s"]["env"] == [{"name": "X", "value": 2}]
+    assert changed["components"]["egressGateways"][0]["k8s"]["env"] == [{"name": "X", "value": "2"}]
 
 
 def test_a_structure_that_is_no_json_is_refused() -> None:

@@ -285,6 +285,19 @@ def test_a_namespace_that_holds_what_others_made_stays_and_is_named(world: World
     ]
 
 
+def test_namespaces_made_for_parts_go_where_nobody_else_uses_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    first, *rest = MESH.parts
+    more = (*first.objects, obj("Namespace", "edge"), obj("Namespace", "used"), obj("Namespace", "shop"))
+    monkeypatch.setattr(f"{__name__}.MESH", Manifest((replace(first, objects=more), *rest)))
+    world = World()
+    world.install()
+    world.run_for_a_while()
+    world.seed(obj("ConfigMap", "istio-ca-root-cert", "edge"), obj("Deployment", "web", "used"))
+    steps = world.uninstall(purge=True)
+    assert {each.name for each in deleted(steps) if each.kind == "Namespace"} == {NS, "edge"}
+    assert "Namespace used stays: it holds what is not the mesh's: Deployment used/web" in steps.warnings
+
+
 def test_what_a_starting_istiod_has_yet_to_make_goes_too() -> None:
     world = World()
     world.install()

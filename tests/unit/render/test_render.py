@@ -199,8 +199,8 @@ def test_no_budget_guards_a_single_replica() -> None:
 def test_a_list_element_without_what_it_needs_is_refused_at_its_place() -> None:
     with pytest.raises(ConfigError, match=r"configVolumes\[0\] has no 'configMapName'") as refusal:
         rendered('values.gateways.istio-ingressgateway.configVolumes=[{"name":"a","mountPath":"/a"}]')
-    assert refusal.value.code == "incomplete-value"
-    assert refusal.value.hint == "each has name, configMapName"
+    assert refusal.value.code == "missing-field"
+    assert refusal.value.hint == "set configMapName"
 
 
 def test_a_map_without_what_a_template_reads_is_the_users_fault_and_names_the_template() -> None:

@@ -6,13 +6,6 @@ import yaml
 from meshctl.registry import data
 from meshctl.stages.settings import catalogue
 
-VERSION = catalogue.version(None)[0]
-
-
-def test_exactly_one_version_is_the_default() -> None:
-    minors = [minor for minor in catalogue.versions() if catalogue.is_default(minor)]
-    assert minors == [VERSION.minor]
-
 
 def test_the_sandbox_is_recognised_by_its_node_and_by_nothing_else() -> None:
     (sandbox,) = [each for each in catalogue.detections() if each.platform == "sandbox"]
@@ -28,7 +21,8 @@ def test_every_profile_and_platform_has_a_summary() -> None:
 @pytest.mark.parametrize("name", sorted(catalogue.components()))
 def test_a_components_file_says_only_what_is_read(name: str) -> None:
     told = yaml.safe_load((data("templates") / name / "component.yaml").read_text("utf-8"))
-    known = {"summary", "label", "chart", "needs", "yields", "values", "variants", "each"}
+    known = {"summary", "label", "chart", "root", "own", "apart", "scopes", "needs", "yields"}
+    known |= {"values", "variants", "each", "like"}
     assert told.keys() <= known
     for said in (*told.get("values", {}).values(), *told.get("each", {}).values()):
         assert said.keys() <= {
@@ -42,5 +36,6 @@ def test_a_components_file_says_only_what_is_read(name: str) -> None:
             "pattern",
             "of",
             "keys",
+            "feature",
         }
         assert said.keys() >= {"type", "doc"}

@@ -88,7 +88,7 @@ def test_plain_values_are_the_merged_ones_and_own_values_are_the_users() -> None
 def test_a_platform_seen_on_the_nodes_lies_over_the_profile_and_under_the_users_settings() -> None:
     values = settled(Inputs(profile="demo", sets=("values.global.imagePullPolicy=Always",)), seen("sandbox"))
     assert values.at("global.hub") == "sandbox.meshctl.dev/istio"
-    assert values.at("global.tag") == "1.32.0"
+    assert values.at("global.tag") == "1.31.0"
     assert values.at("global.imagePullPolicy") == "Always"
     assert values.at("meshConfig.defaultProviders") == {"metrics": []}
     assert values.at("meshConfig.accessLogFile") == "/dev/stdout"
@@ -120,9 +120,3 @@ def test_a_clusters_own_network_beats_files_but_not_the_command_line() -> None:
 def test_values_follow_from_the_components_that_are_on() -> None:
     assert settled(Inputs()).at("pilot.enabled") is True
     assert settled(Inputs(profile="empty")).at("pilot.enabled") is False
-
-
-def test_a_component_that_cannot_be_installed_is_refused_where_it_was_asked_for() -> None:
-    with pytest.raises(ConfigError, match="'ztunnel' cannot be installed") as refusal:
-        settled(Inputs(sets=("components.ztunnel.enabled=true",)))
-    assert str(refusal.value.where) == "--set  components.ztunnel.enabled"

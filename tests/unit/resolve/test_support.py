@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from meshctl.errors import UnsupportedError
-from meshctl.stages.settings import catalogue, support
+from meshctl.stages.settings import support, versions
 
-VERSION = catalogue.version(None)[0]
+VERSION = versions.version(None)
 
 
 @pytest.mark.parametrize("server", ["v1.32.0", "v1.34.4", "v1.33.1-gke.100", "v1.32.0-eks-1", "1.36"])
