@@ -1,4 +1,4 @@
-"""Write docs/reference/commands.md, rules.md and values.md from the code; `--check` only compares."""
+"""Write the pages and schemas of docs/reference from the code; `--check` only compares."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from pathlib import Path
 
 import click
 
+from meshctl.actions.analyze import analyzers
 from meshctl.actions.checks import checks
 from meshctl.cli import cli
 from meshctl.model.check import Moment
 from meshctl.stages.seeing import soundness
-from meshctl.stages.settings import catalogue
+from meshctl.stages.settings import catalogue, editor, fields, typed, versions
 
 REFERENCE = Path(__file__).parent / "reference"
 
@@ -24,27 +25,69 @@ def commands() -> str:
     return "\n".join(blocks)
 
 
+VALUES = """# Values
+
+Written by `make docs` from `templates/*/component.yaml`. Types with a capital letter are Kubernetes' and
+Istio's own, as their API has them; `meshctl values --schema values` tells all their fields.
+
+An editor checks a file while it is written if it knows the schema beside this page. Editors that use the
+YAML language server read it from the first line of the file:
+
+```yaml
+# yaml-language-server: $schema=https://example.com/values.schema.json
+```
+
+with the path or address of `values.schema.json` for files of values, `operator.schema.json` for an
+IstioOperator, `mesh.schema.json` for a mesh.yaml. `meshctl values --schema operator` prints the one that
+belongs to the meshctl at hand.
+"""
+
+
 def values() -> str:
     """Every value that can be set, by component."""
-    lines = ["# Values\n\nWritten by `make docs` from `templates/*/component.yaml`.\n"]
+    lines = [VALUES]
     for name, component in sorted(catalogue.components().items()):
+        if not component.fields:
+            continue
         lines += [f"## {name}\n", "| Value | Type | Default | What it is for |", "|---|---|---|---|"]
         for field in sorted(component.fields, key=lambda each: each.path):
             path = ".".join(key.replace(".", "\\.") for key in field.path[1:])
             default = "" if field.default is None else f"`{json.dumps(field.default)}`"
-            unit = f" ({field.unit})" if field.unit else ""
-            lines.append(f"| `{path}` | {field.type}{unit} | {_cell(default)} | {_cell(field.doc)} |")
+            lines.append(f"| `{path}` | {_cell(_type(field))} | {_cell(default)} | {_cell(_about(field))} |")
         lines.append("")
     return "\n".join(lines)
 
 
+def _type(field: catalogue.Field) -> str:
+    """A type with its choices, its limits and its unit."""
+    if field.choices:
+        return ", ".join(f"`{choice}`" if choice else "empty" for choice in field.choices)
+    known = typed.type_of(field.type, field.of)
+    of = f" of {field.of}" if field.of else ""
+    about = fields.limits(field)
+    if known is not None and known.schema.doc and field.type[0].islower() and not of:
+        return known.schema.doc
+    return f"{field.type}{of}{f', {about}' if about else ''}{f' ({field.unit})' if field.unit else ''}"
+
+
+def _about(field: catalogue.Field) -> str:
+    """What a value is for, and which of Istio's minors have it where not all do."""
+    minors = [each for each in versions.versions() if not field.feature or _has(each, field.feature)]
+    return field.doc if len(minors) == len(versions.versions()) else f"{field.doc} Istio {', '.join(minors)}."
+
+
+def _has(minor: str, feature: str) -> bool:
+    return feature in versions.version(minor).features
+
+
 def rules() -> str:
-    """Every rule that `check` and `status` hold a cluster against."""
+    """Every rule that `check` and `status` hold a cluster against, and `analyze` objects."""
     lines = ["# Rules\n\nWritten by `make docs` from the code. A code is never given to another rule.\n"]
     rooms = {
         "meshctl check --pre": [rule for each in checks() if each.fits(Moment.BEFORE) for rule in each.rules],
         "meshctl check": [rule for each in checks() if each.fits(Moment.AFTER) for rule in each.rules],
         "meshctl status, and meshctl check": soundness.rules(),
+        "meshctl analyze": [rule for each in analyzers() for rule in each.rules],
     }
     for title, found in rooms.items():
         lines += [f"## {title}\n", "| Code | Level | What should hold | What to do when it does not |"]
@@ -59,7 +102,12 @@ def rules() -> str:
 def main(check: bool) -> int:
     """Write all, or tell which are stale; 1 when one is."""
     stale = 0
-    for name, text in {"commands.md": commands(), "rules.md": rules(), "values.md": values()}.items():
+    schemas = {
+        f"{name}.schema.json": json.dumps(told(), ensure_ascii=False, separators=(",", ":")) + "\n"
+        for name, told in editor.DOCUMENTS.items()
+    }
+    pages = {"commands.md": commands(), "rules.md": rules(), "values.md": values(), **schemas}
+    for name, text in pages.items():
         path = REFERENCE / name
         if check and (not path.exists() or path.read_text("utf-8") != text):
             print(f"{path} is stale; `make docs` writes it anew", file=sys.stderr)

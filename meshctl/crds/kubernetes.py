@@ -260,8 +260,8 @@ TYPES: dict[str, str] = {
     "ClaimTemplate": "metadata=ClaimMetadata spec=ClaimSpec!",
     "ClaimMetadata": "labels=labels annotations=annotations",
     "ClaimSpec": "accessModes=[ReadWriteOnce|ReadOnlyMany|ReadWriteMany|ReadWriteOncePod]!"
-    " resources=ClaimSize! storageClassName=name volumeMode=Filesystem|Block volumeName=name selector=LabelSelector"
-    " volumeAttributesClassName=name",
+    " resources=ClaimSize! storageClassName=name volumeMode=Filesystem|Block volumeName=name"
+    " selector=LabelSelector volumeAttributesClassName=name",
     "ClaimSize": "requests=Storage!",
     "Storage": "storage=quantity!",
     "ImageVolume": "reference=given! pullPolicy=Always|IfNotPresent|Never",

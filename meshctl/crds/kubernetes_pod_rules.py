@@ -227,7 +227,7 @@ def resources(value: Mapping[str, Any], path: Path) -> Iterator[Problem]:
                 if not name.startswith("hugepages-"):
                     hint = "choose cpu, memory or ephemeral-storage, or name another as domain/name"
                     yield wrong((*path, kind, name), "is no resource of a container", hint)
-            elif "/" in name and _size(size) % 1:
+            elif "/" in name and _size(size) != _size(size).to_integral_value():
                 yield wrong((*path, kind, name), f"cannot be {size}", "it is counted in whole numbers")
     for name, size in requests.items():
         extended = "/" in name or name.startswith("hugepages-")

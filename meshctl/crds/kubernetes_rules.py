@@ -60,10 +60,15 @@ def strategy(value: Mapping[str, Any], path: Path) -> Iterator[Problem]:
         yield wrong(path, "has rollingUpdate", f"it is not for the type {value['type']}")
 
 
+def is_zero(size: Any) -> bool:
+    """Whether a number or a percentage of pods is none of them."""
+    return not int(str(size).removesuffix("%"))
+
+
 def rolling(value: Mapping[str, Any], path: Path) -> Iterator[Problem]:
     """Some pod may be made or missing, and not more than all are missing."""
     sizes = [value.get(name, 1) for name in ("maxSurge", "maxUnavailable")]
-    if all(str(size) in ("0", "0%") for size in sizes):
+    if all(is_zero(size) for size in sizes):
         yield wrong(path, "lets no pod be made and none be missing", "set one of them above 0")
     yield from _share(value.get("maxUnavailable"), (*path, "maxUnavailable"))
 
@@ -71,7 +76,7 @@ def rolling(value: Mapping[str, Any], path: Path) -> Iterator[Problem]:
 def rolling_daemons(value: Mapping[str, Any], path: Path) -> Iterator[Problem]:
     """On a node, the old pod goes first or the new one comes first."""
     surge, missing = value.get("maxSurge", 0), value.get("maxUnavailable", 1)
-    none = [str(size) in ("0", "0%") for size in (surge, missing)]
+    none = [is_zero(size) for size in (surge, missing)]
     if none[0] == none[1]:
         what = f"has maxSurge {surge} and maxUnavailable {missing}"
         yield wrong(path, what, "one of them is 0, the other is not")

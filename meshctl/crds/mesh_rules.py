@@ -35,6 +35,7 @@ _UNITS = {
 }
 _MILLISECOND = Decimal("0.001")
 _HOUR = Decimal(3600)
+_LONGEST = Decimal(2**63 - 1).scaleb(-9)
 _HTTP_STATUS = frozenset(
     {
         100, 200, 201, 202, 203, 204, 205, 206, 207, 208, 226, 300, 301, 302, 303, 304, 305, 307, 308, 400,
@@ -54,9 +55,9 @@ def seconds(text: str) -> Decimal:
 
 
 def span(value: str, path: Path) -> Iterator[Problem]:
-    """Not a negative time."""
-    if seconds(value) < 0:
-        yield wrong(path, f"cannot be {value}", "a time is not negative")
+    """Not a negative time, and none that Go cannot count in nanoseconds."""
+    if not 0 <= seconds(value) <= _LONGEST:
+        yield wrong(path, f"cannot be {value}", "a time is 0s to 290 years")
 
 
 def connect_timeout(value: str, path: Path) -> Iterator[Problem]:
@@ -67,7 +68,7 @@ def connect_timeout(value: str, path: Path) -> Iterator[Problem]:
 
 def whole_seconds(value: str, path: Path) -> Iterator[Problem]:
     """A second or more, in whole ones."""
-    if seconds(value) < 1 or seconds(value) % 1:
+    if not 1 <= seconds(value) <= _LONGEST or seconds(value) != seconds(value).to_integral_value():
         yield wrong(path, f"cannot be {value}", "it is 1s or more, in whole seconds")
 
 

@@ -17,7 +17,13 @@ class Case:
         return self.name
 
 
-PROFILES = [Case(name, sets=(f"profile={name}",)) for name in ("default", "minimal", "demo", "empty")]
+UPSTREAM = (
+    "ambient", "default", "demo", "empty", "minimal", "openshift", "openshift-ambient", "preview", "remote",
+    "stable",
+)  # fmt: skip
+"""Profiles that upstream has under the same name."""
+
+PROFILES = [Case(name, sets=(f"profile={name}",)) for name in UPSTREAM]
 
 _FILES = {
     "kubernetes-settings": ("kubernetes-settings.yaml",),
@@ -28,11 +34,65 @@ _FILES = {
     "remote-istiod": ("remote.yaml",),
     "unvalidated": ("free.yaml",),
     "two-files": ("mesh.yaml", "gateways.yaml"),
+    "agents-and-their-objects": ("agents.yaml",),
+    "agents-and-their-values": ("agents-values.yaml",),
+    "agents-both": ("agents-values.yaml", "agents.yaml"),
+    "openshift-with-gateways": ("openshift.yaml",),
 }
 
 _INGRESS = "values.gateways.istio-ingressgateway"
 _REMOTE = "values.istiodRemote.enabled=true"
+_CNI = "components.cni.enabled=true"
+_BOTH = f"{_CNI} components.ztunnel.enabled=true"
+_AMBIENT = "profile=ambient"
+_AGENTS = {
+    "cni": _CNI,
+    "cni-alone": f"profile=empty {_CNI}",
+    "cni-in-its-namespace": f"{_CNI} components.cni.namespace=kube-system",
+    "cni-with-revision": f"{_CNI} revision=r1 values.global.networkPolicy.enabled=true",
+    "cni-without-repair": f"{_CNI} values.cni.repair.enabled=false values.cni.repair.repairPods=false",
+    "cni-labels-pods": f"{_CNI} values.cni.repair.repairPods=false values.cni.repair.labelPods=true",
+    "cni-deletes-pods": f"{_CNI} values.cni.repair.repairPods=false values.cni.repair.deletePods=true",
+    "cni-image": f"{_CNI} values.cni.image=example.com/cni:2 components.cni.tag=v2",
+    "cni-logs": f"{_CNI} values.global.logAsJson=true values.global.logging.level=all:debug",
+    "cni-of-demo": f"profile=demo {_BOTH}",
+    "cni-by-any-word": "components.cni.namespace=other",
+    "cni-resources": f"{_CNI} values.cni.resources.requests.cpu=1 values.cni.resources.limits.memory=1Gi",
+    "cni-multus": f"{_CNI} values.cni.provider=multus values.pilot.cni.provider=multus",
+    "cni-host-network": f"{_AMBIENT} values.cni.ambient.shareHostNetworkNamespace=true",
+    "agents-of-the-cluster": f"{_AMBIENT} values.global.resourceScope=cluster "
+    "values.global.networkPolicy.enabled=true",
+    "agents-of-namespaces": f"{_AMBIENT} values.global.resourceScope=namespace",
+    "agents-of-nothing": f"{_AMBIENT} values.global.resourceScope=undefined "
+    "values.global.networkPolicy.enabled=true",
+    "ambient-by-value": f"{_BOTH} values.profile=ambient",
+    "ambient-over-demo": f"profile=demo {_BOTH} values.profile=ambient",
+    "ambient-with-gateway": f"{_AMBIENT} components.ingressGateways[0].name=istio-ingressgateway "
+    "components.ingressGateways[0].enabled=true",
+    "ambient-with-revision": f"{_AMBIENT} revision=blue values.revisionTags[0]=prod",
+    "ambient-with-networks": f"{_AMBIENT} values.global.network=n values.global.multiCluster.clusterName=c",
+    "ambient-elsewhere": f"{_AMBIENT} values.global.istioNamespace=mesh components.ztunnel.namespace=tunnels",
+    "ambient-of-1.28": f"{_AMBIENT} compatibilityVersion=1.28",
+    "ambient-of-1.25": f"{_AMBIENT} compatibilityVersion=1.25",
+    "ztunnel-name": f"{_AMBIENT} values.ztunnel.resourceName=zt values.pilot.trustedZtunnelName=zt",
+    "ztunnel-cpu": f"{_AMBIENT} components.ztunnel.k8s.resources.limits.cpu=3",
+    "ztunnel-trust-bundles": f"{_AMBIENT} values.ztunnel.env.ENABLE_CLUSTER_TRUST_BUNDLE_API=true",
+    "ztunnel-metadata": f"{_AMBIENT} values.ztunnel.meshConfig.defaultConfig.proxyMetadata.A=b",
+    "ztunnel-alone": "profile=empty components.ztunnel.enabled=true",
+    "untainted-by-cni": f"{_CNI} values.pilot.taint.enabled=true values.pilot.taint.namespace=kube-system",
+    "openshift-ambient-with-revision": "profile=openshift-ambient revision=r",
+    "openshift-without-seclabel": "profile=openshift values.cni.seLinuxOptions.level=s0",
+    "openshift-over-values": "profile=openshift values.profile=demo",
+    "remote-by-profile": "profile=remote values.global.remotePilotAddress=192.0.2.1",
+    "remote-with-configuration": "profile=remote values.global.configCluster=true",
+    "preview-ambient": f"profile=preview {_BOTH}",
+}
+_AGENTS |= {
+    f"{name}-with-agents": f"{_AMBIENT} values.global.platform={name}"
+    for name in ("gke", "k3s", "k3d", "microk8s", "minikube", "openshift")
+}
 _SETS = {
+    **_AGENTS,
     "revision": "revision=1-32",
     "revision-tag-and-policy": "revision=r1 values.revisionTags[0]=old "
     "values.global.networkPolicy.enabled=true",

@@ -97,7 +97,7 @@ class _Judge:
             self.warnings.append(f"what control planes share stays, as these remain: {listed(others)}")
         definitions = self._definitions() if self.scope.purge and not others else ()
         going |= {same(each.ref) for each in (*made, *definitions)}
-        namespace = self._namespace(going, definitions, others)
+        namespace = tuple(self._namespaces(going, definitions, others))
         home = {each.ref.name for each in namespace}
         named = {same(each.ref) for each in components}
         # Keys are named even where they go with their namespace: whoever reads the plan must see it.
@@ -199,19 +199,23 @@ class _Judge:
         going = [ref for ref in refs if same(ref) not in self.before]
         return tuple(Doomed(ref, "base", "defines a kind of Istio's") for ref in going)
 
-    def _namespace(
+    def _namespaces(
         self, going: Collection[_Key], definitions: Sequence[Doomed], others: Sequence[str]
-    ) -> tuple[Doomed, ...]:
-        """The mesh's namespace, where it may go or is going already."""
-        ref = Ref("v1", "Namespace", "", self.scope.namespace)
-        live = self.seen.objects.get(ref)
-        if live is None or ref.name in _SYSTEM or same(ref) in self.shared:
-            return ()
-        reason = "" if self._is_leaving(ref) else self._namespace_stays(live, going, definitions, others)
-        if reason:
-            self._explain([ref], reason)
-            return ()
-        return (Doomed(ref, "namespace", "made for the mesh"),)
+    ) -> Iterator[Doomed]:
+        """The namespaces made for the mesh and its parts, where they may go or are going already."""
+        home = Ref("v1", "Namespace", "", self.scope.namespace)
+        made = {
+            ref for record in self.records for ref in record.refs if (ref.kind, ref.group) == (home.kind, "")
+        }
+        for ref in sorted({home, *made}):
+            live = self.seen.objects.get(ref)
+            if live is None or ref.name in _SYSTEM or same(ref) in self.shared:
+                continue
+            reason = "" if self._is_leaving(ref) else self._namespace_stays(live, going, definitions, others)
+            if reason:
+                self._explain([ref], reason)
+            else:
+                yield Doomed(ref, "namespace", "made for the mesh")
 
     def _is_leaving(self, ref: Ref) -> bool:
         live = self.seen.objects.get(ref)
@@ -224,7 +228,7 @@ class _Judge:
         definitions: Sequence[Doomed],
         others: Sequence[str],
     ) -> str:
-        """Why the mesh's namespace must not go; empty when it may."""
+        """Why a namespace of the mesh must not go; empty when it may."""
         key = same(live.ref)
         if key in self.before:
             return _WAS_THERE

@@ -32,8 +32,8 @@ def mesh_config(values: Tree, revision: str, namespace: str) -> Tree:
     variant = rest["proxy"]["variant"] or rest["variant"]
     if variant:
         config["image"] = {"imageType": variant}
-    if rest["proxy"]["tracer"] not in ("none", None):
-        config["tracing"] = _tracing(rest)
+    if tracing := _tracing(rest):
+        config["tracing"] = tracing
     mesh: Tree = {
         "trustDomain": TRUST_DOMAIN,
         "rootNamespace": own.get("rootNamespace") or rest["istioNamespace"],
@@ -81,7 +81,7 @@ def _tracing(rest: Tree) -> Tree:
         case "stackdriver":
             limits = ("maxNumberOfAttributes", "maxNumberOfAnnotations", "maxNumberOfMessageEvents")
             return {"stackdriver": {"debug": False, **dict.fromkeys(limits, 200)}}
-        case _:
+        case _:  # none, or one that the mesh configuration has no place for
             return {}
 
 

@@ -97,8 +97,10 @@ def _workload(values: Values, own: Tree, root: str) -> Iterator[ConfigError]:
     """What istiod and gateways have in common: rollouts and autoscalers."""
     surge, missing = f"{root}.rollingMaxSurge", f"{root}.rollingMaxUnavailable"
     if _said(own, surge, missing):
+        from meshctl.crds.kubernetes_rules import is_zero  # only wanted where something is set
+
         sizes = [values.at(each) for each in (surge, missing)]
-        if all(str(size) in ("0", "0%") for size in sizes):
+        if all(size is not None and is_zero(size) for size in sizes):
             what = f"{surge} and rollingMaxUnavailable are both {sizes[0]}, so that no rollout can begin"
             yield _fault(values, surge, what, "set one of them above 0")
         if str(sizes[1]).endswith("%") and int(str(sizes[1])[:-1]) > 100:

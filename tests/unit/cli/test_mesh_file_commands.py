@@ -55,7 +55,7 @@ def test_every_cluster_is_rendered_into_its_own_folder(folder: Path, meshctl: Me
 def test_manifests_of_several_clusters_do_not_go_to_one_stream(meshctl: Meshctl) -> None:
     said = meshctl("manifest", "generate", "-f", "mesh.yaml")
     assert (said.code, said.out) == (2, "")
-    assert "name a folder with --out, or one cluster with --cluster" in said.err
+    assert "name a folder with -o or --out, or one cluster with --cluster" in said.err
 
 
 def test_one_cluster_of_a_mesh_goes_to_standard_output_or_to_a_file(folder: Path, meshctl: Meshctl) -> None:

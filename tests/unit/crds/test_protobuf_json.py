@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from meshctl.crds.mesh_config import MESH_CONFIG
@@ -59,6 +59,7 @@ SAID = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(SAID)
 def test_whatever_was_said_can_be_read_and_read_again(said: Any) -> None:
     once = canonical(MESH_CONFIG, said)

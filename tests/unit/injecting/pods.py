@@ -35,7 +35,9 @@ NOTES: dict[str, st.SearchStrategy[str]] = {
     "traffic.sidecar.istio.io/includeInboundPorts": st.sampled_from(["*", ""]),
     "inject.istio.io/templates": st.sampled_from(["sidecar", "gateway", "grpc-agent", "grpc-simple"]),
     "istio.io/rev": st.sampled_from(["default", "other"]),
-    "proxy.istio.io/config": st.sampled_from(["holdApplicationUntilProxyStarts: true", "interceptionMode: TPROXY"]),
+    "proxy.istio.io/config": st.sampled_from(
+        ["holdApplicationUntilProxyStarts: true", "interceptionMode: TPROXY"]
+    ),
     "note": st.text(max_size=5),
 }  # fmt: skip
 LABELS = {
@@ -114,7 +116,7 @@ PODS = some(
 
 def _workload(kind: tuple[str, str], meta: dict[str, Any], pod: dict[str, Any]) -> dict[str, Any]:
     api_version, name = kind
-    content = {"apiVersion": api_version, "kind": name, "metadata": {"name": "web", **meta}}
+    content: dict[str, Any] = {"apiVersion": api_version, "kind": name, "metadata": {"name": "web", **meta}}
     if name == "Pod":
         return {**pod, **content, "metadata": {**(pod.get("metadata") or {}), **content["metadata"]}}
     if name == "CronJob":

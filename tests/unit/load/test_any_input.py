@@ -20,7 +20,7 @@ from meshctl.stages.settings.typed import type_of
 ANYTHING = st.recursive(
     st.one_of(
         st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False, allow_infinity=False),
-        st.sampled_from(["", "a", "1", "true", "*", "25%", "1Gi", "a=b", "10.0.0.0/8", "10s"]),
+        st.sampled_from(["", "a", "1", "true", "*", "25%", "1Gi", "a=b", "10.0.0.0/8", "10s", "1e99"]),
     ),
     lambda inner: st.one_of(
         st.lists(inner, max_size=2), st.dictionaries(st.sampled_from(["name", "type", "a", "$patch"]), inner)

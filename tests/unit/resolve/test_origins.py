@@ -59,7 +59,7 @@ def spelled(path: tuple[Any, ...]) -> str:
     return "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path).removeprefix(".")
 
 
-@settings(max_examples=50)
+@settings(max_examples=50, deadline=None)
 @given(typed(), typed(), typed())
 def test_merging_is_associative_where_a_place_is_a_group_in_all_or_in_none(
     one: dict[str, Any], two: dict[str, Any], three: dict[str, Any]
@@ -67,7 +67,7 @@ def test_merging_is_associative_where_a_place_is_a_group_in_all_or_in_none(
     assert merge(merge(one, two), three) == merge(one, merge(two, three))
 
 
-@settings(max_examples=50)
+@settings(max_examples=50, deadline=None)
 @given(overlays())
 def test_every_value_is_that_of_the_place_which_is_named_as_its_origin(laid: tuple[Overlay, ...]) -> None:
     values = Values(Mesh("mesh", (Cluster("c"),)), Cluster("c"), VERSION, laid)
@@ -82,7 +82,7 @@ def test_every_value_is_that_of_the_place_which_is_named_as_its_origin(laid: tup
         assert order == sorted(order, reverse=True)
 
 
-@settings(max_examples=50)
+@settings(max_examples=50, deadline=None)
 @given(overlays(), st.lists(st.sampled_from("abc"), min_size=1, max_size=3))
 def test_what_is_not_there_has_no_origin(laid: tuple[Overlay, ...], steps: list[str]) -> None:
     values = Values(Mesh("mesh", (Cluster("c"),)), Cluster("c"), VERSION, laid)

@@ -1,0 +1,1 @@
+"""Sidecars into workloads, and out of them again."""
