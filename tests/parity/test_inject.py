@@ -304,7 +304,7 @@ def test_kube_inject_makes_the_same_object(given: Input, sides: Sides) -> None:
 def test_what_was_injected_can_be_taken_back(given: Input, sides: Sides) -> None:
     ours = sides.ours[given.name]
     if isinstance(ours, str):
-        pytest.skip("it is refused")
+        return  # refused, as by the webhook: the tests above compare that
     content = ours
     for workload in workloads(ours):
         content = put(content, workload.steps, uninjected(workload))
@@ -315,7 +315,7 @@ def test_what_was_injected_can_be_taken_back(given: Input, sides: Sides) -> None
 def test_injecting_twice_changes_nothing(given: Input, sides: Sides) -> None:
     ours = sides.ours[given.name]
     if isinstance(ours, str):
-        pytest.skip("it is refused")
+        return  # refused, as by the webhook: the tests above compare that
     ask = by_configuration(sides.injector(given))
     for workload in workloads(ours):
         outcome = inject(workload, ask, "default")

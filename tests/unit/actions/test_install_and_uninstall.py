@@ -93,7 +93,7 @@ def test_uninstall_leaves_what_was_there_before_and_nothing_else(ground: Ground)
 def test_a_kubernetes_that_is_too_old_is_refused_and_nothing_is_sent() -> None:
     ground = Ground("v1.27.3")
     with pytest.raises(
-        UnsupportedError, match=r"Kubernetes v1\.27\.3, and Istio 1\.32\.0 needs 1\.32"
+        UnsupportedError, match=r"Kubernetes v1\.27\.3, and Istio 1\.31\.0 needs 1\.32"
     ) as told:
         ground.wave()
     assert told.value.hint
