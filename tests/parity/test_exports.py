@@ -48,9 +48,6 @@ def output(*command: str | Path) -> dict[tuple[str, str, str], Any]:
 def test_helm_renders_the_objects_of_the_chart_unchanged(manifest: Manifest, tmp_path: Path):
     folder.write(tmp_path, helm(manifest, PLACE))
     made = output(build.program(build.HELMJUDGE), tmp_path)
-    for each in made.values():  # the mark that keeps definitions is ours
-        if each["kind"] == "CustomResourceDefinition":
-            assert each["metadata"]["annotations"].pop("helm.sh/resource-policy") == "keep"
     wanted = by_name(dict(each.content) for each in manifest.objects if each.ref.kind != "Namespace")
     assert made == wanted
 

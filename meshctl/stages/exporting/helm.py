@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from meshctl.model.manifest import Manifest
-from meshctl.stages.exporting.export import annotated, changed, is_definition
 from meshctl.stages.exporting.objects import files
 from meshctl.stages.rendering.emit import block
 
 if TYPE_CHECKING:
-    from meshctl.model.manifest import Part
-    from meshctl.model.values import Tree
+    from meshctl.model.manifest import Manifest
     from meshctl.stages.exporting.export import Place
     from meshctl.stages.exporting.objects import Files
 
@@ -22,13 +19,14 @@ _TEMPLATE = """\
 {{ $.Files.Get $path }}
 {{- end }}
 """
-_KEEP = {"helm.sh/resource-policy": "keep"}
 
 
 def helm(manifest: Manifest, place: Place) -> Files:
-    """A chart for `helm install`; Helm itself makes the namespace (`--create-namespace`)."""
+    """A chart for `helm install`; Helm itself makes the namespace (`--create-namespace`).
+
+    Definitions stay when the release goes: they carry Helm's mark for that, as upstream's do.
+    """
     parts = tuple(part for part in manifest.parts if part.component != "namespace")
-    kept = changed(Manifest(parts), _kept)
     found: Files = {
         "Chart.yaml": block(
             {
@@ -43,10 +41,6 @@ def helm(manifest: Manifest, place: Place) -> Files:
         "values.yaml": "# Everything is settled; to change something, let meshctl export the chart anew.\n",
         "templates/objects.yaml": _TEMPLATE,
     }
-    for part in kept.parts:
+    for part in parts:
         found |= {f"objects/{path}": text for path, text in files(part).items()}
     return found
-
-
-def _kept(part: Part, content: Tree) -> Tree:
-    return annotated(content, _KEEP if is_definition(content) else {})
