@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from decimal import Decimal
+from fractions import Fraction
 
 
 def shortest(value: float, exponent_from: int = 6) -> str:
@@ -49,12 +50,24 @@ def formatted(value: float, verb: str, precision: int | None, *, sharp: bool) ->
         fraction, exponent = math.frexp(value)
         return f"{int(math.ldexp(fraction, 53))}p{exponent - 53:+d}" if value else "0p-1074"
     if verb in "xX":
-        text = _hexadecimal(value)
+        text = _hexadecimal(value, precision)
         return text.upper() if verb == "X" else text
     return f"{value:.{6 if precision is None else precision}{verb}}"
 
 
-def _hexadecimal(value: float) -> str:
+def _hexadecimal(value: float, precision: int | None) -> str:
     mantissa, _, exponent = value.hex().partition("p")
-    mantissa = mantissa.rstrip("0").rstrip(".") if "." in mantissa else mantissa
-    return f"{mantissa}p{int(exponent):+03d}"
+    if precision is None:
+        mantissa = mantissa.rstrip("0").rstrip(".") if "." in mantissa else mantissa
+        return f"{mantissa}p{int(exponent):+03d}"
+    whole, _, fraction = mantissa.partition(".")
+    power = int(exponent)
+    if precision < len(fraction):
+        # Half to even, as Go rounds; a carry that makes 0x2 of 0x1 moves the point.
+        kept = round(Fraction(int(whole[-1] + fraction, 16), 16 ** (len(fraction) - precision)))
+        if kept >> (4 * precision) > 1:
+            kept, power = kept >> 1, power + 1
+        lead, fraction = kept >> (4 * precision), f"{kept % 16**precision:0{precision}x}" if precision else ""
+        whole = f"{whole[:-1]}{lead}"
+    fraction = fraction.ljust(precision, "0")
+    return f"{whole}{'.' if fraction else ''}{fraction}p{power:+03d}"

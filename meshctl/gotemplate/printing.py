@@ -50,6 +50,10 @@ class _Spec:
             return text + " " * missing
         return ("0" if self.has("0") else " ") * missing + text
 
+    def pad_spaces(self, text: str) -> str:
+        """Spaces, though zeros are asked for."""
+        return text.ljust(self.width or 0) if self.has("-") else text.rjust(self.width or 0)
+
     def pad_number(self, text: str) -> str:
         """Zeros go behind the sign."""
         if self.has("0") and not self.has("-") and text[:1] in ("+", "-", " "):
@@ -58,6 +62,8 @@ class _Spec:
 
 
 _PLAIN = _Spec("v")
+# What Go never puts between backquotes (strconv.CanBackquote): controls but tabs, and what is no UTF-8.
+_UNFIT = re.compile("[`\x00-\x08\x0a-\x1f\x7f\ufeff\ud800-\udfff]")
 
 
 def top(value: object) -> str:
@@ -208,7 +214,7 @@ def _string(value: str, spec: _Spec) -> str:
             return spec.pad(value if spec.precision is None else value[: spec.precision])
         case "q":
             cut = value if spec.precision is None else value[: spec.precision]
-            if spec.has("#") and "`" not in cut and all(c.isprintable() or c == "\t" for c in cut):
+            if spec.has("#") and not _UNFIT.search(cut):
                 return spec.pad(f"`{cut}`")
             return spec.pad(literals.quote(cut, ascii_only=spec.has("+")))
         case "x" | "X":
@@ -225,6 +231,8 @@ def _hex(data: bytes, spec: _Spec) -> str:
 
 
 def _integer(value: int, spec: _Spec) -> str:
+    if spec.precision == 0 and value == 0 and spec.verb in "vdbxXoO":
+        return spec.pad_spaces("")  # no digits at all, and then no sign either
     unsigned = values.go_type(value).startswith("uint")
     match spec.verb:
         case "v" if spec.go_syntax:
@@ -243,14 +251,16 @@ def _integer(value: int, spec: _Spec) -> str:
             return spec.pad(literals.quote(_rune(value), quotes="'", ascii_only=spec.has("+")))
         case "U":
             code = f"U+{value % (1 << 64):04X}"
-            return spec.pad(f"{code} '{chr(value)}'" if spec.has("#") and chr(value).isprintable() else code)
+            return spec.pad_spaces(
+                f"{code} '{chr(value)}'" if spec.has("#") and chr(value).isprintable() else code
+            )
         case _:
             return _bad(value, spec)
     if spec.precision is not None and spec.verb in "vd":
-        digits = "" if spec.precision == 0 and value == 0 else digits.rjust(spec.precision, "0")
+        digits = digits.rjust(spec.precision, "0")
     sign = "-" if value < 0 else "+" if spec.plus else " " if spec.has(" ") else ""
     # A precision says how many digits there are, so zeros do not fill the width as well.
-    return spec.pad(sign + digits) if spec.precision is not None else spec.pad_number(sign + digits)
+    return spec.pad_spaces(sign + digits) if spec.precision is not None else spec.pad_number(sign + digits)
 
 
 def _least(spec: _Spec, prefix: str, value: int) -> int:
