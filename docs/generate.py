@@ -12,8 +12,9 @@ from meshctl.actions.analyze import analyzers
 from meshctl.actions.checks import checks
 from meshctl.cli import cli
 from meshctl.model.check import Moment
+from meshctl.stages.schema import editor, fields, typed
 from meshctl.stages.seeing import soundness
-from meshctl.stages.settings import catalogue, editor, fields, typed, versions
+from meshctl.stages.settings import catalogue, versions
 
 REFERENCE = Path(__file__).parent / "reference"
 

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from meshctl.crds.schema import Array, Boolean, IntOrString, Map, Number, Object, Text
 from meshctl.pki import Subject, new_authority
-from meshctl.stages.settings import typed
-from meshctl.stages.settings.typed import type_of
+from meshctl.stages.schema import typed
+from meshctl.stages.schema.typed import type_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -43,7 +43,7 @@ def values(app: App, explain: str | None, document: str | None, **asked: Any) ->
     from meshctl.stages.settings.resolve import resolve
 
     if document:
-        from meshctl.stages.settings.editor import DOCUMENTS
+        from meshctl.stages.schema.editor import DOCUMENTS
 
         told = DOCUMENTS[document]()
         app.report.result(told, json.dumps(told, indent=2, ensure_ascii=False))

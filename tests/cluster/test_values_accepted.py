@@ -18,9 +18,9 @@ from meshctl.errors import ConfigError, MeshctlError
 from meshctl.model.mesh import Inputs
 from meshctl.model.objects import Object, Ref
 from meshctl.stages.rendering.render import render
+from meshctl.stages.schema.schema import schema
 from meshctl.stages.settings.load import load
 from meshctl.stages.settings.resolve import resolve
-from meshctl.stages.settings.schema import schema
 from tests.strategies import of_field
 
 if TYPE_CHECKING:

@@ -16,9 +16,9 @@ from meshctl.model.labels import OPERATOR, REVISION
 from meshctl.model.mesh import Layer
 from meshctl.model.values import Tree, merge, merged, put
 from meshctl.stages.rendering import emit
+from meshctl.stages.schema.typed import form
 from meshctl.stages.settings import catalogue
 from meshctl.stages.settings.document import whole
-from meshctl.stages.settings.typed import form
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping

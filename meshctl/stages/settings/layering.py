@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 from meshctl.errors import ConfigError, ProblemsError, Where, listed
 from meshctl.model.mesh import Inputs, Layer, Overlay
 from meshctl.model.values import merged, put
+from meshctl.stages.schema.schema import schema
 from meshctl.stages.settings import availability, catalogue, operator, setpath, versions
-from meshctl.stages.settings.schema import schema
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

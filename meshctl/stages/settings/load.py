@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from meshctl.errors import ConfigError, ProblemsError, UnsupportedError, Where, listed, nearest
 from meshctl.model.mesh import Cluster, Inputs, Mesh, Overlay
-from meshctl.stages.settings import meshfile, operator, setpath, versions
+from meshctl.stages.fleet import meshfile
+from meshctl.stages.settings import operator, setpath, versions
 from meshctl.stages.settings.document import documents, only
 from meshctl.stages.settings.layering import Given, faults, gather, layered
 
@@ -16,8 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from meshctl.model.values import Version
+    from meshctl.stages.fleet.meshfile import Declared
     from meshctl.stages.settings.document import Document
-    from meshctl.stages.settings.meshfile import Declared
 
 
 @dataclass(frozen=True)

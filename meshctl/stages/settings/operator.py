@@ -9,9 +9,9 @@ from meshctl.errors import ConfigError, Where, listed, nearest
 from meshctl.model.mesh import Layer, Overlay, dotted
 from meshctl.model.values import merge, put
 from meshctl.model.wording import quoting, shown
-from meshctl.stages.settings import typed
-from meshctl.stages.settings.fields import check_field, told
-from meshctl.stages.settings.schema import schema
+from meshctl.stages.schema import typed
+from meshctl.stages.schema.fields import check_field, told
+from meshctl.stages.schema.schema import schema
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

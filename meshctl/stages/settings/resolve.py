@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 from meshctl.errors import ConfigError, ProblemsError, listed
 from meshctl.model.mesh import Layer, Overlay
 from meshctl.model.values import Values, is_missing, look, merged
-from meshctl.stages.settings import advice, availability, catalogue, together, topology
+from meshctl.stages.fleet import topology
+from meshctl.stages.schema import together
+from meshctl.stages.settings import advice, availability, catalogue
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from meshctl.errors import ConfigError, Where
 from meshctl.model.mesh import Layer, Overlay
 from meshctl.model.values import SPEC_KEYS, look, merge, put
+from meshctl.stages.schema.typed import form, is_container, is_text, makes_text
 from meshctl.stages.settings import operator
 from meshctl.stages.settings.document import whole
-from meshctl.stages.settings.typed import form, is_container, is_text, makes_text
 
 if TYPE_CHECKING:
     from meshctl.model.values import Tree
-    from meshctl.stages.settings.schema import Schema
+    from meshctl.stages.schema.schema import Schema
 
 _TOKEN = re.compile(r"\[(?P<inside>[^\]]*)\]|(?P<key>(?:\\.|[^.\[\]])+)")
 _INTEGER = re.compile(r"[+-]?\d+\Z")

@@ -10,8 +10,9 @@ from meshctl.model.mesh import dotted
 from meshctl.model.values import is_missing, look, steps
 from meshctl.stages.comparing.secrets import masked
 from meshctl.stages.planning.shapes import SECRET
-from meshctl.stages.settings import operator, typed
-from meshctl.stages.settings.schema import schema
+from meshctl.stages.schema import typed
+from meshctl.stages.schema.schema import schema
+from meshctl.stages.settings import operator
 
 if TYPE_CHECKING:
     from meshctl.model.mesh import Path

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from meshctl.errors import ConfigError, UnsupportedError
-from meshctl.stages.settings import meshfile, operator, versions
+from meshctl.stages.fleet import meshfile
+from meshctl.stages.settings import operator, versions
 from meshctl.stages.settings.document import Document
 from meshctl.stages.settings.layering import faults
 

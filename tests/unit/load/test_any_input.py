@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from meshctl.crds.schema import Array, Map, Object, Schema
 from meshctl.errors import ConfigError, ProblemsError
 from meshctl.model.mesh import Inputs
+from meshctl.stages.schema.schema import schema
+from meshctl.stages.schema.typed import type_of
 from meshctl.stages.settings import operator
 from meshctl.stages.settings.load import load
 from meshctl.stages.settings.resolve import resolve
-from meshctl.stages.settings.schema import schema
-from meshctl.stages.settings.typed import type_of
 
 ANYTHING = st.recursive(
     st.one_of(

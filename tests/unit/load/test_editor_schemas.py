@@ -12,9 +12,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from meshctl.registry import data
+from meshctl.stages.schema.editor import DIALECT, DOCUMENTS
+from meshctl.stages.schema.schema import schema
 from meshctl.stages.settings import catalogue
-from meshctl.stages.settings.editor import DIALECT, DOCUMENTS
-from meshctl.stages.settings.schema import schema
 from tests.golden import CASES
 from tests.json_schema import misfits
 from tests.strategies import of_field

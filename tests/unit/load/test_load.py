@@ -6,10 +6,10 @@ import pytest
 
 from meshctl.errors import ConfigError, ProblemsError, UnsupportedError
 from meshctl.model.mesh import Inputs, Layer
+from meshctl.stages.schema.schema import schema
 from meshctl.stages.settings import catalogue
 from meshctl.stages.settings.load import Loaded, load
 from meshctl.stages.settings.resolve import resolve
-from meshctl.stages.settings.schema import schema
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -8,8 +8,8 @@ import pytest
 
 from meshctl.errors import ConfigError, ProblemsError, UnsupportedError
 from meshctl.model.mesh import Inputs, Layer
+from meshctl.stages.fleet.meshshape import PATTERNS, Shape, shape
 from meshctl.stages.settings.load import load, load_all
-from meshctl.stages.settings.meshshape import PATTERNS, Shape, shape
 from meshctl.stages.settings.operator import SPEC
 
 HEAD = "apiVersion: meshctl.dev/v1alpha1\nkind: Mesh\nmetadata: {name: prod}\n"

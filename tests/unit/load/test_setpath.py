@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from meshctl.errors import ConfigError
-from meshctl.stages.settings.schema import schema
+from meshctl.stages.schema.schema import schema
 from meshctl.stages.settings.setpath import Selector, guess, overlay, setting
 
 BELOW = {

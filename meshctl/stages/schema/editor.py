@@ -6,15 +6,17 @@ from typing import TYPE_CHECKING, Any, assert_never
 
 from meshctl.crds.kubernetes import MADE_TEXT
 from meshctl.crds.schema import Array, Boolean, IntOrString, Map, Number, Object, Text
-from meshctl.stages.settings import catalogue, meshshape, operator, typed
-from meshctl.stages.settings.schema import schema
+from meshctl.stages.fleet import meshshape
+from meshctl.stages.schema import typed
+from meshctl.stages.schema.schema import schema
+from meshctl.stages.settings import catalogue, operator
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from meshctl.crds.schema import Schema
+    from meshctl.stages.fleet.meshshape import Shape
     from meshctl.stages.settings.catalogue import Field
-    from meshctl.stages.settings.meshshape import Shape
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _SNAKE = "^[a-z0-9]+(_[a-zA-Z0-9]+)+$"

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 from meshctl.errors import ConfigError, listed, nearest
 from meshctl.model.mesh import dotted
 from meshctl.model.wording import quoting, shown
+from meshctl.stages.fleet.meshshape import PATTERNS
 from meshctl.stages.settings import catalogue
-from meshctl.stages.settings.meshshape import PATTERNS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from meshctl.model.mesh import Overlay, Path
-    from meshctl.stages.settings.meshshape import Shape
+    from meshctl.stages.fleet.meshshape import Shape
 
 DEEP = ("values", "meshConfig", "components")
 """Types whose inside the schema of values judges."""

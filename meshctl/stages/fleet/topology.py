@@ -11,7 +11,7 @@ from meshctl.errors import ConfigError
 from meshctl.model.labels import NETWORK
 from meshctl.model.mesh import Role
 from meshctl.model.values import look, merge, put
-from meshctl.stages.settings.meshcheck import is_ip
+from meshctl.stages.fleet.meshcheck import is_ip
 
 if TYPE_CHECKING:
     from meshctl.errors import Where

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from meshctl.model.mesh import TRUST_DOMAIN, Cluster, Layer, Mesh, Network, NetworkGateway, Overlay, Role
 from meshctl.model.values import merge, put
-from meshctl.stages.settings import meshcheck, operator, topologycheck
-from meshctl.stages.settings.meshshape import API_VERSION, KIND, settings, shape
+from meshctl.stages.fleet import meshcheck, topologycheck
+from meshctl.stages.fleet.meshshape import API_VERSION, KIND, settings, shape
+from meshctl.stages.settings import operator
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping

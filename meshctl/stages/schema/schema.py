@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 from meshctl.errors import ConfigError, listed, nearest
 from meshctl.model.mesh import dotted
 from meshctl.model.wording import shown
+from meshctl.stages.schema.fields import check_field
+from meshctl.stages.schema.typed import node_at, type_of
 from meshctl.stages.settings.advice import MOVED
 from meshctl.stages.settings.catalogue import Field, components
-from meshctl.stages.settings.fields import check_field
-from meshctl.stages.settings.typed import node_at, type_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -12,9 +12,9 @@ from meshctl.crds.schema import Array, Map, Object
 from meshctl.errors import ConfigError
 from meshctl.model.mesh import dotted
 from meshctl.model.values import is_missing, look, place
-from meshctl.stages.settings import pods, typed
-from meshctl.stages.settings.fields import told
-from meshctl.stages.settings.schema import schema
+from meshctl.stages.schema import pods, typed
+from meshctl.stages.schema.fields import told
+from meshctl.stages.schema.schema import schema
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from meshctl.errors import ConfigError, listed, nearest
 from meshctl.model.mesh import dotted
 from meshctl.model.wording import quoting, shown
-from meshctl.stages.settings import typed
+from meshctl.stages.schema import typed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -1,0 +1,1 @@
+"""A mesh.yaml: its shape, what is wrong with it, and the values that follow from its topology."""
