@@ -42,6 +42,7 @@ YOURS = (
 UNUSED = {
     ("list", "leases"): "only when somebody seems to hold the lock",
     ("watch", "leases"): "only when somebody seems to hold the lock",
+    ("update", "leases"): "only by work that outlasts the time for which the lock was taken",
     ("delete", "secrets", "install"): "only once there are more records than are kept",
     ("list", "events", "debug"): "only when something is not ready",
     ("list", "replicasets", "debug"): "only when something is not ready",

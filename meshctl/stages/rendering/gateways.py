@@ -70,6 +70,15 @@ def made(component: Component, said: Tree, context: Mapping[str, Any]) -> list[T
     return [*proxies, *contents(component.name, {**context, **own})]
 
 
+def needs(component: Component, gateway: Tree) -> tuple[str, ...]:
+    """Components that stand before a gateway's.
+
+    Pods whose proxy the injector puts in need the tag `default`, where there is one: made before it
+    answers, they would run outside the mesh, with no image.
+    """
+    return (*component.needs, "tag") if gateway["injectionTemplate"] else component.needs
+
+
 def _more_ports(gateway: Tree, variant: Variant) -> list[dict[str, Any]]:
     return [{"port": each["port"], "name": each["name"]} for each in gateway[f"{variant.name}Ports"]]
 

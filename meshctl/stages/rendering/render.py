@@ -19,7 +19,7 @@ from meshctl.stages.rendering.templates import contents
 from meshctl.stages.settings import catalogue
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from meshctl.model.values import Tree, Values
     from meshctl.stages.rendering.context import View
@@ -66,7 +66,7 @@ def render(values: Values, *, owner: str = "", install: bool = False) -> Manifes
     _want_each_once(parts)
     there = {part.component for part in parts}
     parts = [replace(part, needs=tuple(need for need in part.needs if need in there)) for part in parts]
-    parts.sort(key=lambda part: (_rank(part.component, known), part.name))
+    parts = sorted(parts, key=lambda part: (_rank(part, parts), part.name))
     if owner:
         parts = [_owned(part, owner) for part in parts]
     return Manifest(tuple(parts), values.warnings)
@@ -102,9 +102,9 @@ def _want_each_once(parts: list[Part]) -> None:
             seen.add(each.ref)
 
 
-def _rank(name: str, known: Mapping[str, Component]) -> int:
-    """How many components stand in line before this one."""
-    return 1 + max((_rank(need, known) for need in known[name].needs), default=0)
+def _rank(part: Part, parts: Sequence[Part]) -> int:
+    """How many parts stand in line before this one."""
+    return 1 + max((_rank(each, parts) for each in parts if each.component in part.needs), default=0)
 
 
 def _owned(part: Part, owner: str) -> Part:
@@ -284,7 +284,8 @@ def _one_gateway(job: _Job, component: Component, variant: Variant, said: Tree) 
         said = {**said, "k8s": {**k8s, "service": service}}
     made = gateways.made(component, said, context)
     where = _place(job.values, variant.instances)
-    return _part(component, f"gateway/{target.name}", made, said, target, place, where)
+    part = _part(component, f"gateway/{target.name}", made, said, target, place, where)
+    return replace(part, needs=gateways.needs(component, gateway))
 
 
 def _cni(job: _Job, component: Component) -> Iterator[Part]:

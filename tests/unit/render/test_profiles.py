@@ -196,3 +196,13 @@ def test_labels_of_a_gateway_come_from_its_component_and_the_user_is_told_of_oth
     selector = the(manifest, "Deployment", "istio-ingressgateway").at("spec.selector.matchLabels")
     assert selector == {"app": "istio-ingressgateway", "istio": "ingressgateway"}
     assert any("labels: changes nothing" in each for each in manifest.warnings)
+
+
+def test_a_gateway_that_the_injector_fills_in_comes_after_the_tag_that_lets_it() -> None:
+    for template, after in (("gateway", True), ("", False)):
+        sets = (f"values.gateways.istio-ingressgateway.injectionTemplate={template}",) if template else ()
+        parts = rendered(*sets, owner="m", install=True).parts
+        (gateway,) = (part for part in parts if part.component == "gateway")
+        assert ("tag" in gateway.needs) is after
+        order = [part.component for part in parts]
+        assert not after or order.index("tag") < order.index("gateway")
