@@ -12,6 +12,8 @@ from meshctl.cli.report import table
 from meshctl.cli.status import FINDINGS
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from meshctl.model.values import Values
 
 _VERSION = click.option(
@@ -73,7 +75,7 @@ def dump_profile(app: App, name: str, path: str, origins: bool, version: str | N
         text = catalogue.topology(name)
         app.report.result({"name": name, "topology": text}, text.rstrip())
         return
-    values = _settled(name, version)
+    values = _settled(name, version, catalogue.topologies())
     spec = values.plain()
     where = () if path in ("", "spec") else ((path,) if path in spec else steps(path))
     found = look(spec, where)
@@ -119,13 +121,24 @@ def diff_profiles(app: App, left: str, right: str, version: str | None) -> int:
     return FINDINGS if found else 0
 
 
-def _settled(name: str, version: str | None) -> Values:
-    """The values of a profile, or of a file on the profile that it names."""
+def _settled(name: str, version: str | None, others: Iterable[str] = ()) -> Values:
+    """The values of a profile, or of a file on the profile that it names; `others` are known names too."""
+    from meshctl.errors import ConfigError, Where, listed, nearest
     from meshctl.model.mesh import Inputs
+    from meshctl.stages.settings import catalogue
     from meshctl.stages.settings.load import load
     from meshctl.stages.settings.resolve import resolve
 
     is_file = name.endswith(_FILES) or "/" in name
+    known = (*catalogue.profiles(), *others)
+    if not is_file and name not in catalogue.profiles():
+        near = nearest(name, known)
+        raise ConfigError(
+            "unknown-profile",
+            f"unknown profile {name!r}" + (f"; did you mean {near!r}?" if near else ""),
+            where=Where(name),
+            hint=f"choose one of {listed(known)}, or a file that ends in .yaml, .yml or .json",
+        )
     inputs = Inputs(files=(name,), version=version) if is_file else Inputs(profile=name, version=version)
     asked = load(inputs)
     return resolve(asked, asked.mesh.clusters[0])

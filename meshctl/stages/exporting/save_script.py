@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from typing import TYPE_CHECKING
 
-from meshctl.errors import ConfigError
+from meshctl.errors import ConfigError, Where
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+# What may stand before an image's name: a host, perhaps with a port, and a path.
+_REGISTRY = re.compile(r"[\w.:\[\]-]+(?:/[\w.-]+)*/?\Z", re.A)
 
 _HEAD = """\
 #!/bin/sh
@@ -45,11 +49,12 @@ def save_script(references: Iterable[str], version: str, registry: str = "") -> 
             saves them to a tar archive.
 
     Raises:
-        ConfigError: two images would have the same name in that registry.
+        ConfigError: no image could be called by that registry, or two would have the same name there.
     """
     wanted = sorted(set(references))
     pulls = [f'"$TOOL" pull {shlex.quote(each)}' for each in wanted]
     if registry:
+        _want_registry(registry)
         _refuse_collisions(wanted, registry)
         head = _HEAD.format(what=f"Copies the images of a mesh to {registry}.", version=version)
         body = [
@@ -69,6 +74,16 @@ def moved(reference: str, registry: str) -> str:
     `global.hub` is then the registry, and nothing else must be set.
     """
     return f"{registry.rstrip('/')}/{reference.rpartition('/')[2]}"
+
+
+def _want_registry(registry: str) -> None:
+    if not _REGISTRY.match(registry):
+        raise ConfigError(
+            "wrong-value",
+            f"{registry!r} is no registry",
+            where=Where("--to"),
+            hint="name a host and perhaps a path, as in registry.example.com:5000/istio, without a scheme",
+        )
 
 
 def _refuse_collisions(references: Iterable[str], registry: str) -> None:

@@ -6,14 +6,15 @@ import copy
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from meshctl.model.values import place
 from meshctl.stages.rendering.objectpath import apply_patch
 from meshctl.stages.rendering.strategic import patched
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping
 
     from meshctl.errors import Where
-    from meshctl.model.values import Tree
+    from meshctl.model.values import Tree, Values
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,3 +107,23 @@ def _overlaid(content: Tree, overlay: Mapping[str, Any], where: Where) -> Tree:
     for patch in overlay.get("patches") or ():
         apply_patch(changed, str(patch.get("path", "")), patch.get("value"), where)
     return changed
+
+
+def idle(values: Values, rendered: Collection[tuple[str, str]]) -> Iterator[str]:
+    """Warnings of overlays that change nothing, since no object of their kind and name is rendered.
+
+    Args:
+        values: settled values of one cluster.
+        rendered: kind and name of every object.
+    """
+    for key, said in (values.at("components") or {}).items():
+        for index, each in enumerate(said if isinstance(said, list) else [said]):
+            listed = isinstance(said, list)  # what is listed is on unless it says otherwise
+            if not each or not each.get("enabled", listed):
+                continue
+            path = ("components", key, index) if listed else ("components", key)
+            for number, overlay in enumerate((each.get("k8s") or {}).get("overlays") or ()):
+                kind, name = overlay.get("kind"), overlay.get("name")
+                if (kind, name) not in rendered:
+                    where = place(values, (*path, "k8s", "overlays", number))
+                    yield f"{where}: the overlay changes nothing: there is no {kind} {name!r}"

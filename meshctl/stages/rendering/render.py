@@ -14,7 +14,7 @@ from meshctl.model.objects import Object, Ref
 from meshctl.stages.rendering import gateways, meshconfig
 from meshctl.stages.rendering.component_values import asked_by_component
 from meshctl.stages.rendering.context import Labels, address_type, filled, shared, view
-from meshctl.stages.rendering.kubernetes_overrides import Target, overridden
+from meshctl.stages.rendering.kubernetes_overrides import Target, idle, overridden
 from meshctl.stages.rendering.templates import contents
 from meshctl.stages.settings import catalogue
 
@@ -69,7 +69,8 @@ def render(values: Values, *, owner: str = "", install: bool = False) -> Manifes
     parts = sorted(parts, key=lambda part: (_rank(part, parts), part.name))
     if owner:
         parts = [_owned(part, owner) for part in parts]
-    return Manifest(tuple(parts), values.warnings)
+    objects = {(each.ref.kind, each.ref.name) for part in parts for each in part.objects}
+    return Manifest(tuple(parts), (*values.warnings, *idle(values, objects)))
 
 
 def _in_order(values: Values) -> Values:

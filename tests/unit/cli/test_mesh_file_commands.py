@@ -112,3 +112,17 @@ def test_a_context_given_with_the_command_beats_that_of_the_file(meshctl: Meshct
 
 def test_starting_files_are_listed_with_the_profiles(meshctl: Meshctl) -> None:
     assert "primary-remote" in meshctl("profile", "list").out
+
+
+def test_a_name_that_nothing_has_is_told_with_the_profiles_and_topologies(meshctl: Meshctl) -> None:
+    said = meshctl("profile", "dump", "multi-primry")
+    assert (said.code, "did you mean 'multi-primary'" in said.err, "--profile" in said.err) == (
+        2,
+        True,
+        False,
+    )
+
+
+def test_a_topology_is_no_profile_to_compare_with(meshctl: Meshctl) -> None:
+    said = meshctl("profile", "diff", "default", "multi-primary")
+    assert (said.code, "unknown profile 'multi-primary'" in said.err) == (2, True)

@@ -109,3 +109,16 @@ def test_without_any_container_tool_the_script_says_which_ones_it_takes():
     )  # fmt: skip
     assert done.returncode == 1
     assert "install one, or name another in TOOL" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "registry", ["mine.example\nrm -rf x", "mine.example; id", "https://mine.example", "/"]
+)
+def test_what_is_no_registry_gets_no_script(registry: str) -> None:
+    with pytest.raises(ConfigError, match="is no registry"):
+        save_script(["a.example/y:2"], "1.2.3", registry)
+
+
+@pytest.mark.parametrize("registry", ["localhost:5000", "[::1]:5000/a", "mine.example/istio_x/y-z/"])
+def test_hosts_ports_and_paths_are_registries(registry: str) -> None:
+    assert f"{registry.rstrip('/')}/y:2" in save_script(["a.example/y:2"], "1.2.3", registry)

@@ -231,3 +231,24 @@ def test_rendering_loads_nothing_that_talks_to_clusters_or_terminals(tmp_path: P
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_an_overlay_of_an_object_that_is_not_rendered_is_warned_of() -> None:
+    text = (
+        "apiVersion: install.istio.io/v1alpha1\nkind: IstioOperator\nspec:\n  components:\n    pilot:\n"
+        "      k8s:\n        overlays:\n"
+        "          - {kind: Deployment, name: istiod, patches: [{path: spec.paused, value: true}]}\n"
+        "          - {kind: Deployment, name: istoid, patches: [{path: spec.paused, value: true}]}\n"
+    )
+    (said,) = rendered(text=text).warnings
+    assert "9  spec.components.pilot.k8s.overlays[1]" in said
+    assert "no Deployment 'istoid'" in said
+
+
+def test_overlays_of_what_is_off_are_not_warned_of() -> None:
+    text = (
+        "apiVersion: install.istio.io/v1alpha1\nkind: IstioOperator\nspec:\n  components:\n"
+        "    ingressGateways:\n      - name: x\n        enabled: false\n"
+        "        k8s: {overlays: [{kind: Deployment, name: x}]}\n"
+    )
+    assert rendered(text=text).warnings == ()
