@@ -105,7 +105,7 @@ def _replicas(values: Values) -> Iterator[str]:
         for each in values.at(f"components.{key}") or ():
             if _k8s(each).get("replicaCount"):
                 yield (
-                    f"k8s.replicaCount of gateway {each.get('name')!r} is changed by the autoscaler; "
+                    f"k8s.replicaCount of gateway {each.get('name') or name!r} is changed by the autoscaler; "
                     f"set values.gateways.{name}.autoscaleEnabled to false to keep it"
                 )
 
@@ -146,7 +146,7 @@ def faults(values: Values) -> Iterator[ConfigError]:
                     (_, where), *_ = values.explain(f"components.{key}[{index}]")
                     yield ConfigError(
                         "port-needs-root",
-                        f"port {port.get('port')} of gateway {each.get('name')!r} leads to {target}, "
+                        f"port {port.get('port')} of gateway {each.get('name') or name!r} leads to {target}, "
                         "which only root may bind",
                         where=where,
                         hint=f"set its targetPort above 1023, or values.gateways.{name}.runAsRoot to true",

@@ -293,7 +293,8 @@ def _wrong_type(path: tuple[str | int, ...], value: Any, wanted: str, where: Whe
 def translated(given: Overlay) -> Overlay:
     """An overlay whose settings that are values as well stand there too, below its own values.
 
-    Groups set to null say nothing, so they are left out.
+    The mesh configuration of the spec stands above that of the values, as istioctl has it. Groups set to
+    null say nothing, so they are left out.
     """
     extra: Tree = {}
     lines = dict(given.lines)
@@ -313,4 +314,6 @@ def translated(given: Overlay) -> Overlay:
     if "components" in tree:
         tree["components"] = {key: said for key, said in tree["components"].items() if said is not None}
     free = tree.get("unvalidatedValues")
-    return replace(given, tree=merge(merge(extra, tree), {"values": free} if free else {}), lines=lines)
+    mesh = put(("values", "meshConfig"), tree["meshConfig"]) if "meshConfig" in tree else {}
+    over = merge(mesh, {"values": free} if free else {})
+    return replace(given, tree=merge(merge(extra, tree), over), lines=lines)

@@ -114,5 +114,5 @@ def _objects(
 
 
 def _no_object(what: str, where: Where) -> ConfigError:
-    hint = "a Kubernetes object begins with apiVersion, kind and metadata"
+    hint = "objects begin with apiVersion, kind and metadata; settings are checked by `meshctl values -f`"
     return ConfigError("not-an-object", what, where=where, hint=hint)

@@ -93,6 +93,18 @@ def test_settings_of_a_spec_stand_among_the_values_too(tmp_path: Path) -> None:
     assert values.at("meshConfig.ingressClass") == "c"
 
 
+def test_the_mesh_configuration_of_a_spec_beats_that_of_its_values_as_in_istioctl(tmp_path: Path) -> None:
+    file = tmp_path / "f.yaml"
+    file.write_text(
+        IOP + "  meshConfig: {accessLogFile: /a}\n"
+        "  values: {meshConfig: {accessLogFile: /b, trustDomain: td}}\n",
+        "utf-8",
+    )
+    values = settled(load(Inputs(files=(str(file),))))
+    assert (values.at("meshConfig.accessLogFile"), values.at("meshConfig.trustDomain")) == ("/a", "td")
+    assert values.explain("meshConfig.accessLogFile")[0][1].line == 4
+
+
 def test_nulls_for_whole_groups_say_nothing(tmp_path: Path) -> None:
     file = tmp_path / "f.yaml"
     file.write_text(
