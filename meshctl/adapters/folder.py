@@ -1,21 +1,43 @@
-"""A folder of files that meshctl writes anew each time, without losing what others put there."""
+"""What meshctl writes where the user says: a file, or a folder that it writes anew each time."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import os
+import stat
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from meshctl.errors import ConfigError
+from meshctl.errors import ConfigError, Where
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 RECORD = ".meshctl-files.json"
 """What was written: digests by path. It goes into version control with the files."""
+
+
+def write_file(target: Path, text: str, flag: str) -> None:
+    """Write a file whole or not at all; one that is there keeps its mode, and a link what it leads to.
+
+    Raises:
+        ConfigError: it cannot be written; `flag` is what named it.
+    """
+    try:
+        target = target.resolve()
+        if target.exists() and not target.is_file():  # a device or a pipe, which nothing can replace
+            target.write_text(text, "utf-8")
+        else:
+            _replace(target, text)
+    except OSError as fault:
+        raise ConfigError(
+            "file-not-written",
+            f"cannot write {str(target)!r}: {(fault.strerror or str(fault)).lower()}",
+            where=Where(flag),
+            hint="name a place that is yours",
+        ) from fault
 
 
 def write(folder: Path, files: Mapping[str, str], *, overwrite: bool = False) -> None:
@@ -96,19 +118,23 @@ def _record(folder: Path, files: Mapping[str, list[str]]) -> None:
 
 
 def _replace(target: Path, text: str) -> None:
-    """Write a file whole or not at all, with the rights that the user's umask gives."""
+    """Write a file whole or not at all; a new one has the rights that the user's umask gives."""
     target.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
     try:
         with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
             file.write(text)
-        mask = os.umask(0)
-        os.umask(mask)
-        Path(temporary).chmod(0o666 & ~mask)
+        Path(temporary).chmod(stat.S_IMODE(target.stat().st_mode) if target.exists() else _usual_mode())
         Path(temporary).replace(target)
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
+
+
+def _usual_mode() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return 0o666 & ~mask
 
 
 def _remove(folder: Path, path: str) -> None:

@@ -152,16 +152,17 @@ _OUTPUT_OR_FOLDER = click.option(
 )
 _YES = click.option("-y", "--yes", is_flag=True, help="Do not ask.")
 _VERBOSE = click.option("-v", "--verbose", is_flag=True, help="Tell of every object, line by line.")
+ISTIO_NAMESPACE = click.option(
+    "-i",
+    "--istio-namespace",
+    "--istioNamespace",
+    default="istio-system",
+    show_default=True,
+    metavar="NAME",
+    help="Namespace of the control plane.",
+)
 _TARGET_OPTIONS = (
-    click.option(
-        "-i",
-        "--istio-namespace",
-        "--istioNamespace",
-        default="istio-system",
-        show_default=True,
-        metavar="NAME",
-        help="Namespace of the control plane.",
-    ),
+    ISTIO_NAMESPACE,
     click.option("-n", "--namespace", metavar="NAME", help="Namespace to look at; all when not given."),
     click.option("--context", metavar="NAME", help="Context in the kubeconfig."),
     click.option(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from meshctl.cli.app import App, Target, command
+from meshctl.cli.app import ISTIO_NAMESPACE, App, Target, command
 from meshctl.cli.exporting import Export, export_options
 from meshctl.cli.inputs import inputs_options, loaded_all
 from meshctl.errors import ConfigError, Where
@@ -22,15 +22,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @inputs_options
-@click.option(
-    "-i",
-    "--istio-namespace",
-    "--istioNamespace",
-    default="istio-system",
-    show_default=True,
-    metavar="NAME",
-    help="Namespace of the control plane.",
-)
+@ISTIO_NAMESPACE
 @click.option(
     "--out",
     type=click.Path(writable=True),
@@ -88,6 +80,7 @@ def _rendered(app: App, wanted: Sequence[Loaded], *, install: bool) -> Iterator[
 
 def _write(found: Iterator[tuple[Values, Manifest]], out: str | None, *, by_folder: bool) -> None:
     """Each cluster as one stream, to where it was asked for."""
+    from meshctl.adapters.folder import write_file
     from meshctl.stages.rendering.emit import dump
 
     for values, manifest in found:
@@ -95,20 +88,8 @@ def _write(found: Iterator[tuple[Values, Manifest]], out: str | None, *, by_fold
         if not out:
             click.echo(text, nl=False)
         else:
-            _file(Path(out) / values.cluster.name / "manifest.yaml" if by_folder else Path(out), text)
-
-
-def _file(file: Path, text: str) -> None:
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(text, "utf-8")
-    except OSError as fault:
-        raise ConfigError(
-            "file-not-written",
-            f"cannot write {str(file)!r}: {(fault.strerror or str(fault)).lower()}",
-            where=Where("--out"),
-            hint="name a place that is yours",
-        ) from fault
+            place = Path(out) / values.cluster.name / "manifest.yaml" if by_folder else Path(out)
+            write_file(place, text, "--out")
 
 
 def _many(count: int) -> ConfigError:

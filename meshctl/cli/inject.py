@@ -233,6 +233,8 @@ def _tell(
     app: App, changed: Iterable[Changed], *, out: str | None, write: bool, names: tuple[str, ...]
 ) -> None:
     """Every file's outcomes to stderr, and the files to where they are wanted."""
+    from meshctl.adapters.folder import write_file
+
     found = list(changed)
     for each in found:
         for workload, line, outcome in each.told:
@@ -241,16 +243,17 @@ def _tell(
     if write:
         for each in found:
             if each.is_changed:
-                _write(Path(each.name), _shown(each.contents, each.name))
+                write_file(Path(each.name), _shown(each.contents, each.name), "--write")
     elif out and _is_folder(out, names):
         for each in found:
-            _write(Path(out) / _below(each.name, names), _shown(each.contents, each.name))
+            place = Path(out) / _below(each.name, names)
+            write_file(place, _shown(each.contents, each.name), "--out")
     else:
         contents = [content for each in found for content in each.contents]
         if app.report.form == "json":
             app.report.result({"apiVersion": "v1", "kind": "List", "items": contents}, "")
         elif out:
-            _write(Path(out), _shown(contents, out))
+            write_file(Path(out), _shown(contents, out), "--out")
         else:
             click.echo(_shown(contents, ""), nl=False)
 
@@ -278,16 +281,3 @@ def _below(file: str, names: tuple[str, ...]) -> Path:
     roots = (name for name in names if Path(name).is_dir() and Path(file).is_relative_to(name))
     root = next(roots, None)
     return Path(file).relative_to(root) if root else Path(Path(file).name)
-
-
-def _write(path: Path, text: str) -> None:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, "utf-8")
-    except OSError as fault:
-        raise ConfigError(
-            "file-not-written",
-            f"cannot write {str(path)!r}: {(fault.strerror or str(fault)).lower()}",
-            where=Where("--out"),
-            hint="name a place that is yours",
-        ) from fault

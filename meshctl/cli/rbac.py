@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from meshctl.cli.app import App, Target, command
+from meshctl.cli.app import ISTIO_NAMESPACE, App, Target, command
 from meshctl.cli.inputs import inputs_options, loaded, one_cluster
 
 PURPOSES = ("install", "upgrade", "uninstall", "vm", "debug")
@@ -58,15 +58,7 @@ PURPOSES = ("install", "upgrade", "uninstall", "vm", "debug")
     help="Grant `escalate` and `bind` on the mesh's own roles instead of all that these hold.",
 )
 @inputs_options
-@click.option(
-    "-i",
-    "--istio-namespace",
-    "--istioNamespace",
-    default="istio-system",
-    show_default=True,
-    metavar="NAME",
-    help="Namespace of the control plane.",
-)
+@ISTIO_NAMESPACE
 @command()
 def print_roles(
     app: App,

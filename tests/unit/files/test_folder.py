@@ -83,3 +83,25 @@ def test_a_file_where_the_folder_should_be_is_told(tmp_path: Path):
     (tmp_path / "x").write_text("")
     with pytest.raises(ConfigError, match="cannot be written"):
         folder.write(tmp_path / "x", {"a.yaml": "new"})
+
+
+def test_a_file_keeps_its_mode_and_a_link_leads_where_it_led(tmp_path: Path):
+    kept = tmp_path / "kept.yaml"
+    kept.write_text("old")
+    kept.chmod(0o640)
+    (tmp_path / "link.yaml").symlink_to(kept)
+    folder.write_file(tmp_path / "link.yaml", "new", "--out")
+    assert (kept.read_text(), kept.stat().st_mode & 0o777) == ("new", 0o640)
+    assert (tmp_path / "link.yaml").is_symlink()
+
+
+def test_a_device_is_written_to_and_stays(tmp_path: Path):
+    folder.write_file(Path("/dev/null"), "new", "--out")
+    assert Path("/dev/null").is_char_device()
+
+
+def test_a_file_that_cannot_be_written_is_told_with_the_flag_that_named_it(tmp_path: Path):
+    (tmp_path / "x").write_text("")
+    with pytest.raises(ConfigError, match="cannot write") as refused:
+        folder.write_file(tmp_path / "x" / "y.yaml", "new", "--write")
+    assert str(refused.value.where) == "--write"
