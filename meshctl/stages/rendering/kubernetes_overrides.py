@@ -11,10 +11,14 @@ from meshctl.stages.rendering.objectpath import apply_patch
 from meshctl.stages.rendering.strategic import patched
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterator, Mapping
+    from typing import TypeAlias
 
     from meshctl.errors import Where
+    from meshctl.model.mesh import Path
     from meshctl.model.values import Tree, Values
+
+    Finder: TypeAlias = Callable[[Path], Where]
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,14 +30,19 @@ class Target:
     container: str
 
 
-def overridden(contents: list[Tree], k8s: Mapping[str, Any], target: Target, where: Where) -> list[Tree]:
+def finder(values: Values, *component: str | int) -> Finder:
+    """Tells where the user said a change to the objects of a component, by its path below `k8s`."""
+    return lambda path: place(values, ("components", *component, "k8s", *path))
+
+
+def overridden(contents: list[Tree], k8s: Mapping[str, Any], target: Target, where: Finder) -> list[Tree]:
     """Objects with the changes of one component applied, patches first and overlays last.
 
     Args:
         contents: objects as rendered.
         k8s: the component's `k8s`.
         target: the component's workload.
-        where: place of `k8s`, for errors.
+        where: see `finder`; for errors.
 
     Raises:
         ConfigError: an overlay's path leads nowhere.
@@ -44,9 +53,9 @@ def overridden(contents: list[Tree], k8s: Mapping[str, Any], target: Target, whe
             _mended(patched(each, patch), patch) if _names(each, kind, target.name) else each
             for each in changed
         ]
-    for overlay in k8s.get("overlays") or ():
+    for number, overlay in enumerate(k8s.get("overlays") or ()):
         changed = [
-            _overlaid(each, overlay, where)
+            _overlaid(each, overlay, lambda path: where(("overlays", number, *path)))  # noqa: B023 - called at once
             if _names(each, overlay.get("kind"), overlay.get("name"))
             else each
             for each in changed
@@ -102,10 +111,11 @@ def _mended(content: Tree, patch: Tree) -> Tree:
     return content
 
 
-def _overlaid(content: Tree, overlay: Mapping[str, Any], where: Where) -> Tree:
+def _overlaid(content: Tree, overlay: Mapping[str, Any], where: Finder) -> Tree:
     changed = copy.deepcopy(content)
-    for patch in overlay.get("patches") or ():
-        apply_patch(changed, str(patch.get("path", "")), patch.get("value"), where)
+    for number, patch in enumerate(overlay.get("patches") or ()):
+        at = where(("patches", number, "path"))
+        apply_patch(changed, str(patch.get("path", "")), patch.get("value"), at)
     return changed
 
 

@@ -14,7 +14,7 @@ from meshctl.model.objects import Object, Ref
 from meshctl.stages.rendering import gateways, meshconfig
 from meshctl.stages.rendering.component_values import asked_by_component
 from meshctl.stages.rendering.context import Labels, address_type, filled, shared, view
-from meshctl.stages.rendering.kubernetes_overrides import Target, idle, overridden
+from meshctl.stages.rendering.kubernetes_overrides import Target, finder, idle, overridden
 from meshctl.stages.rendering.templates import contents
 from meshctl.stages.settings import catalogue
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from meshctl.model.values import Tree, Values
     from meshctl.stages.rendering.context import View
+    from meshctl.stages.rendering.kubernetes_overrides import Finder
     from meshctl.stages.settings.catalogue import Component, Field, Variant
 
 _INJECTOR = "MutatingWebhookConfiguration"  # of use once istiod has put its CA bundle there
@@ -132,19 +133,13 @@ def _enabled(values: Values, key: str) -> bool:
     return values.at(f"components.{key}") is not None and _said(values, key).get("enabled") is not False
 
 
-def _place(values: Values, key: str) -> Where | None:
-    """Where a component's changes to its objects were said."""
-    given = values.explain(f"components.{key}.k8s") or values.explain(f"components.{key}")
-    return given[0][1] if given else None
-
-
-def _instances(values: Values, variant: Variant) -> list[Tree]:
-    """The gateways of a direction that are on; a setting among the values turns all of them on."""
+def _instances(values: Values, variant: Variant) -> dict[int, Tree]:
+    """The gateways of a direction that are on, by their index; a setting of the values turns on all."""
     forced = values.at(".".join((*variant.root, "enabled"))) is True
     listed = values.at(f"components.{variant.instances}")
     if listed is None:
-        return [{}] if forced else []
-    return [each for each in listed if forced or each.get("enabled") is not False]
+        return {0: {}} if forced else {}
+    return {at: each for at, each in enumerate(listed) if forced or each.get("enabled") is not False}
 
 
 def _places(values: Values) -> set[str]:
@@ -152,7 +147,7 @@ def _places(values: Values) -> set[str]:
     said = [_said(values, key) for key in ("base", "cni", "pilot", "ztunnel") if _enabled(values, key)]
     for component in catalogue.components().values():
         for variant in component.variants:
-            said += _instances(values, variant) if variant.name else []
+            said += _instances(values, variant).values() if variant.name else []
     return {each.get("namespace") or values.namespace for each in said}
 
 
@@ -164,8 +159,8 @@ def _plain(job: _Job, component: Component) -> Iterator[Part]:
     if _enabled(job.values, component.name):
         context = _context(job, component, view(job.values, component), job.values.namespace)
         made = _scoped(contents(component.name, context), component, context)
-        where = _place(job.values, component.name)
-        yield _part(component, component.name, made, _said(job.values, component.name), where=where)
+        where = finder(job.values, component.name)
+        yield _part(component, component.name, made, _said(job.values, component.name), where)
 
 
 def _namespace(job: _Job, component: Component) -> Iterator[Part]:
@@ -201,8 +196,8 @@ def _base(job: _Job, component: Component) -> Iterator[Part]:
     if _enabled(job.values, "base"):
         context = _context(job, component, view(job.values, component), job.values.namespace)
         made = _crds(job.values, context) + contents(component.name, context)
-        said, where = _said(job.values, "base"), _place(job.values, "base")
-        yield _part(component, "base", _scoped(made, component, context), said, where=where)
+        said, where = _said(job.values, "base"), finder(job.values, "base")
+        yield _part(component, "base", _scoped(made, component, context), said, where)
 
 
 def _crds(values: Values, context: Mapping[str, Any]) -> list[Tree]:
@@ -235,7 +230,8 @@ def _istiod(job: _Job, component: Component) -> Iterator[Part]:
     context |= _istiod_words(job, told, context, place)
     target = Target("Deployment", f"istiod{context['suffix']}", "discovery")
     made = _scoped(contents(component.name, context), component, context)
-    yield _part(component, component.name, made, said, target, place, _place(job.values, "pilot"))
+    where = finder(job.values, "pilot")
+    yield _part(component, component.name, made, said, where, target, place)
 
 
 def _istiod_words(job: _Job, told: View, context: Mapping[str, Any], namespace: str) -> Tree:
@@ -266,11 +262,12 @@ def _istiod_words(job: _Job, told: View, context: Mapping[str, Any], namespace: 
 
 def _gateway(job: _Job, component: Component) -> Iterator[Part]:
     for variant in component.variants:
-        for said in _instances(job.values, variant):
-            yield _one_gateway(job, component, variant, said)
+        for index, said in _instances(job.values, variant).items():
+            where = finder(job.values, variant.instances, index)
+            yield _one_gateway(job, component, variant, said, where)
 
 
-def _one_gateway(job: _Job, component: Component, variant: Variant, said: Tree) -> Part:
+def _one_gateway(job: _Job, component: Component, variant: Variant, said: Tree, where: Finder) -> Part:
     told = view(job.values, component, asked_by_component(said, variant.root))
     place = said.get("namespace") or job.values.namespace
     context = _context(job, component, told, place, variant)
@@ -284,8 +281,7 @@ def _one_gateway(job: _Job, component: Component, variant: Variant, said: Tree) 
         service = {key: value for key, value in k8s["service"].items() if key != "ports"}
         said = {**said, "k8s": {**k8s, "service": service}}
     made = gateways.made(component, said, context)
-    where = _place(job.values, variant.instances)
-    part = _part(component, f"gateway/{target.name}", made, said, target, place, where)
+    part = _part(component, f"gateway/{target.name}", made, said, where, target, place)
     return replace(part, needs=gateways.needs(component, gateway))
 
 
@@ -327,8 +323,8 @@ def _agent(job: _Job, component: Component, words: Callable[[Tree], Tree]) -> Pa
         if each["kind"] == "DaemonSet":
             container = each["spec"]["template"]["spec"]["containers"][0]["name"]
             target = Target(each["kind"], each["metadata"]["name"], container)
-    where = _place(job.values, component.root)
-    return _part(component, component.name, made, said, target, place, where)
+    where = finder(job.values, component.root)
+    return _part(component, component.name, made, said, where, target, place)
 
 
 # What parts have in common.
@@ -377,13 +373,13 @@ def _part(
     name: str,
     made: list[Tree],
     said: Tree,
+    where: Finder | None = None,
     target: Target = _NOTHING,
     namespace: str = "",
-    where: Where | None = None,
 ) -> Part:
     """A part of these objects, with the component's own changes to them applied."""
-    if said.get("k8s"):
-        made = overridden(made, said["k8s"], target, where or Where(name))
+    if said.get("k8s") and where:
+        made = overridden(made, said["k8s"], target, where)
     objects = tuple(Object(each) for each in made)
     workload = Ref("apps/v1", target.kind, namespace, target.name)
     ready = [each.ref for each in objects if each.ref == workload or each.ref.kind == _INJECTOR]
