@@ -53,6 +53,9 @@ UNUSED = {
 }
 """Rights that a run in which nothing goes wrong does not use, and what they are for."""
 
+ELSEWHERE = {"gatewayclasses": "the Gateway API is not installed here, so nobody asks for rights on it"}
+"""Resources of rules that a cluster like this one cannot miss, and why."""
+
 
 @dataclass(frozen=True)
 class User:
@@ -165,7 +168,8 @@ def rules(users: Mapping[str, User], purpose: str, *, long: bool) -> list[tuple[
     found = [
         (number, place)
         for number, role in enumerate(users[purpose].roles)
-        for place in range(len(role["rules"]))
+        for place, rule in enumerate(role["rules"])
+        if not set(rule["resources"]) <= ELSEWHERE.keys()
     ]
     return found if long else random.Random(SEED).sample(found, min(SAMPLE, len(found)))
 
@@ -236,6 +240,7 @@ def test_without_any_one_rule_an_uninstall_refuses_and_names_it(
         if said.returncode != 1 or not is_named(said.stderr, rule):
             superfluous.append((rule, said.stderr[-500:]))
             administrator.run("install", "--yes", *VERSION)
+            configure(cluster)
     user.hold(user.roles)
     assert superfluous == []
 
