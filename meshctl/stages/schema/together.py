@@ -152,7 +152,8 @@ def _ports(values: Values, root: str, kind: str) -> Iterator[ConfigError]:
     if not ports and not values.at(f"{root}.customService"):
         yield _fault(values, f"{root}.ports", f"{root}.ports is empty", "a Service has at least one port")
     for index, each in enumerate(ports):
-        protocol = each.get("protocol") or "TCP"
+        # Of further ports the Service is told number and name only, as upstream's is: they are TCP.
+        protocol = (each.get("protocol") if index < ours else None) or "TCP"
         marks = {("port", each.get("port"), protocol), ("name", each.get("name"), "")}
         if index < ours:
             marks.add(("to", each.get("targetPort") or each.get("port"), protocol))
