@@ -81,7 +81,7 @@ BAD = {
     "global: {istioNamespace: a.b}": ("global.istioNamespace", "global.istioNamespace cannot be 'a.b'"),
     "base: {validationURL: 'http://x'}": ("base.validationURL", "base.validationURL cannot be 'http://x'"),
     "gateways: {istio-ingressgateway: {ports: [{port: 80, name: a}, {port: 81}]}}": ("gateways.istio-ingressgateway.ports[1]", "a port of gateways.istio-ingressgateway.ports has no name"),
-    "gateways: {istio-ingressgateway: {ingressPorts: [{port: 1, name: a, protocol: UDP}, {port: 1, name: b}]}}": ("gateways.istio-ingressgateway.ingressPorts[1]", "ingressPorts has the port 1 again"),
+    "gateways: {istio-ingressgateway: {ingressPorts: [{port: 1, name: a, protocol: UDP}, {port: 1, name: b}]}}": ("gateways.istio-ingressgateway.ingressPorts[1]", "gateways.istio-ingressgateway.ingressPorts has the port 1 again"),
     "gateways: {istio-ingressgateway: {ports: [{port: 0}]}}": ("gateways.istio-ingressgateway.ports[0].port", "port cannot be 0"),
     "gateways: {istio-egressgateway: {loadBalancerSourceRanges: [10.0.0.0/8]}}": ("gateways.istio-egressgateway.loadBalancerSourceRanges", "gateways.istio-egressgateway.loadBalancerSourceRanges is for the type LoadBalancer, not ClusterIP"),
     "cni: {updateStrategy: {rollingUpdate: {maxSurge: 1}}}": ("cni.updateStrategy.rollingUpdate", "rollingUpdate has maxSurge 1 and maxUnavailable 1"),
