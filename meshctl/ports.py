@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from meshctl.model.objects import Kind, Object, Ref
     from meshctl.model.release import Release
+    from meshctl.model.upgrade import Upgrade
 
 
 MANAGER = "meshctl"
@@ -115,6 +116,14 @@ class Cluster(Protocol):
         """
         ...
 
+    def evict(self, ref: Ref) -> bool:
+        """Ask that a pod ends, as its disruption budgets allow; False when it was not there.
+
+        Raises:
+            FailedError: `budget-exhausted`: a disruption budget does not allow it now; says which.
+        """
+        ...
+
     def watch(
         self, api_version: str, kind: str, *, namespace: str = "", name: str = "", seconds: float = 300.0
     ) -> Watch:
@@ -159,6 +168,18 @@ class Releases(Protocol):
 
     def forget(self, release: Release) -> None:
         """Take one record away; something already gone is no error."""
+        ...
+
+    def upgrade(self, mesh: str) -> Upgrade | None:
+        """The upgrade under way in a mesh; None when there is none."""
+        ...
+
+    def write_upgrade(self, upgrade: Upgrade) -> None:
+        """Create or replace the record of the upgrade under way."""
+        ...
+
+    def forget_upgrade(self, mesh: str) -> None:
+        """Take the record of an upgrade away; something already gone is no error."""
         ...
 
     def lock(self, mesh: str) -> AbstractContextManager[None]:

@@ -1,4 +1,4 @@
-"""What install and uninstall have in common: a plan is done where it was made for."""
+"""What install, upgrade and uninstall have in common: a plan is done where it was made for."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from meshctl.ports import World
 
 
-def do(world: World, plan: Plan) -> Iterator[Event]:
+def do(world: World, plan: Plan, *, held: bool = False) -> Iterator[Event]:
     """Do a plan in its cluster; see `stages.applying.apply.apply`."""
     name = plan.cluster
-    return apply(world.clusters[name], world.releases[name], world.files, world.clock, plan)
+    return apply(world.clusters[name], world.releases[name], world.files, world.clock, plan, held=held)

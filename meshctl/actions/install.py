@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 
     from meshctl import ports
     from meshctl.model.event import Event
+    from meshctl.model.manifest import Manifest
     from meshctl.model.mesh import Cluster
+    from meshctl.model.observation import Observation
     from meshctl.model.plan import Plan
     from meshctl.model.values import Values
     from meshctl.ports import World
@@ -68,9 +70,31 @@ def install(
         yield wave
 
 
-def _wave(
-    world: World, asked: Loaded, cluster: Cluster, *, take_over: bool, adopt: bool, seconds: float
-) -> Wave:
+@dataclass(frozen=True)
+class Draft:
+    """What one cluster is to have, and what it has: all that a plan is made from.
+
+    Attributes:
+        values: settled settings.
+        desired: the whole manifest, with the tag `default` even where another revision has it.
+        seen: the cluster, with live objects for all of `desired` and of the records.
+        release: what is known of the release to come; `planning.plan` settles the rest.
+        warning: about the cluster's Kubernetes; empty when there is none.
+    """
+
+    values: Values
+    desired: Manifest
+    seen: Observation
+    release: Release
+    warning: str = ""
+
+
+def drafted(world: World, asked: Loaded, cluster: Cluster) -> Draft:
+    """Settle and render what is asked for one cluster, as it is now. Only reads.
+
+    Raises:
+        UnsupportedError: the cluster's Kubernetes is outside the range of this Istio.
+    """
     door, records = world.clusters[cluster.name], world.releases[cluster.name]
     mesh = asked.mesh.name
     seen = observe(door, records, mesh, detections=catalogue.detections())
@@ -79,8 +103,7 @@ def _wave(
     desired = render(values, owner=mesh, install=True)
     former = frozenset(ref for release in seen.releases for ref in release.refs)
     seen = replace(seen, objects=look(door, desired.refs | former))
-    desired = without_taken(desired, seen.objects, values.revision)
-    draft = Release(
+    release = Release(
         mesh=mesh,
         cluster=cluster.name,
         generation=0,
@@ -94,14 +117,23 @@ def _wave(
         values=values.own(),
         inventory=() if seen.releases else inventory(door, kinds=seen.kinds),
     )
-    steps = plan(desired, seen, draft, take_over=take_over, adopt=adopt, seconds=seconds)
-    _refuse_what_belongs_to_others(door, steps)
-    if warning:
-        steps = replace(steps, warnings=(warning, *steps.warnings))
+    return Draft(values, desired, seen, release, warning or "")
+
+
+def _wave(
+    world: World, asked: Loaded, cluster: Cluster, *, take_over: bool, adopt: bool, seconds: float
+) -> Wave:
+    draft = drafted(world, asked, cluster)
+    values, seen = draft.values, draft.seen
+    desired = without_taken(draft.desired, seen.objects, values.revision)
+    steps = plan(desired, seen, draft.release, take_over=take_over, adopt=adopt, seconds=seconds)
+    refuse_what_belongs_to_others(world.clusters[cluster.name], steps)
+    if draft.warning:
+        steps = replace(steps, warnings=(draft.warning, *steps.warnings))
     return Wave(cluster.name, values, steps)
 
 
-def _refuse_what_belongs_to_others(door: ports.Cluster, steps: Plan) -> None:
+def refuse_what_belongs_to_others(door: ports.Cluster, steps: Plan) -> None:
     """Ask the API server, by a dry run, about objects that others made and we never sent.
 
     Who owns a list that is one field as a whole (a definition's versions) cannot be told from the

@@ -12,6 +12,7 @@ from meshctl.adapters.kube_errors import refusal
 from meshctl.adapters.kube_forward import forward
 from meshctl.adapters.kube_http import Http, expect
 from meshctl.adapters.kube_watch import KubeWatch
+from meshctl.errors import FailedError
 from meshctl.model.objects import Object, Ref
 from meshctl.ports import MANAGER
 
@@ -160,6 +161,27 @@ class KubeCluster:
         if reply.code == 404:
             return False
         expect(reply, f"delete {ref}", self._http.caller)
+        return True
+
+    def evict(self, ref: Ref) -> bool:
+        """Ask that a pod ends, as its disruption budgets allow."""
+        body = {
+            "apiVersion": "policy/v1",
+            "kind": "Eviction",
+            "metadata": {"name": ref.name, "namespace": ref.namespace},
+        }
+        path = f"/api/v1/namespaces/{ref.namespace}/pods/{ref.name}/eviction"
+        reply = self._http.call("POST", path, body=body)
+        if reply.code == 404:
+            return False
+        if reply.is_over_budget:
+            raise FailedError(
+                "budget-exhausted",
+                f"a disruption budget does not let {ref} end now",
+                hint="see `kubectl get poddisruptionbudgets` of its namespace",
+                details=tuple(str(cause.get("message", "")) for cause in reply.causes),
+            )
+        expect(reply, f"evict {ref}", self._http.caller)
         return True
 
     def watch(

@@ -60,6 +60,11 @@ class Reply:
         """Causes in the details of a Status."""
         return tuple((self.status.get("details") or {}).get("causes") or ())
 
+    @property
+    def is_over_budget(self) -> bool:
+        """Whether an eviction was refused for the sake of a disruption budget."""
+        return self.code == 429 and any(cause.get("reason") == "DisruptionBudget" for cause in self.causes)
+
 
 def refusal(reply: Reply, doing: str, caller: Caller) -> MeshctlError:
     """The error for an answer that is no success.

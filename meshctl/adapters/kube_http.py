@@ -198,7 +198,7 @@ def parsed(data: bytes) -> Any:
 
 def _transient(method: str, reply: Reply) -> bool:
     if reply.code in _BUSY:
-        return True
+        return not reply.is_over_budget  # how long a budget says no is for who asks to decide
     # etcd changing its leader; a write may have been done all the same
     return reply.code == 500 and method in _IDEMPOTENT and "etcdserver:" in reply.message
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any, assert_never
 
-from meshctl.model.plan import Apply, Await, Condition, Delete, Record, Save, Strip, Unlabel
+from meshctl.model.plan import Apply, Await, Condition, Delete, Evict, Record, Relabel, Restart, Save, Strip
 from meshctl.stages.comparing.secrets import masked_pair
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def plan_text(plan: Plan) -> str:
 def counted(plan: Plan) -> str:
     """`39 to create, 2 to change, 1 to remove`, what does not happen left out."""
     counts = Counter(word for step in plan.steps if (word := _word(step)))
-    order = ("create", "change", "remove", "relabel", "strip", "save")
+    order = ("create", "change", "remove", "relabel", "restart", "evict", "strip", "save")
     return (
         ", ".join(f"{counts[word]} to {word}" for word in order if counts[word]) or "only records to settle"
     )
@@ -59,8 +59,12 @@ def _word(step: Step) -> str:
             return "change"
         case Delete():
             return "remove"
-        case Unlabel():
+        case Relabel():
             return "relabel"
+        case Restart():
+            return "restart"
+        case Evict():
+            return "evict"
         case Strip():
             return "strip"
         case Save():
@@ -81,8 +85,12 @@ def _lines(step: Step) -> list[str]:
             return [f"~ {step.ref}", *shown]
         case Delete():
             return [f"- {step.ref}{f'  ({step.why})' if step.why else ''}"]
-        case Unlabel():
-            return [f"~ {step.ref}: labels {', '.join(name for name, _ in step.labels)} put back"]
+        case Relabel():
+            return [f"~ {step.ref}: labels {', '.join(_label(*each) for each in step.labels)}"]
+        case Restart():
+            return [f"~ {step.ref}: its pods are made anew"]
+        case Evict():
+            return [f"~ {step.ref}: evicted, as its disruption budgets allow"]
         case Strip():
             return [f"~ {step.ref}: finalizers {', '.join(step.finalizers)} taken away"]
         case Save():
@@ -90,6 +98,10 @@ def _lines(step: Step) -> list[str]:
         case Await() | Record():
             return []
     assert_never(step)
+
+
+def _label(name: str, value: str | None) -> str:
+    return f"{name} taken away" if value is None else f"{name}={value}"
 
 
 def _change(change: Change) -> str:
@@ -124,7 +136,7 @@ def _data(step: Step) -> dict[str, Any]:
             return {"do": _word(step), "part": step.part, **_named(step), "changes": changes}
         case Delete():
             return {"do": "remove", "part": step.part, **_named(step), "why": step.why}
-        case Unlabel():
+        case Relabel():
             return {
                 "do": "relabel",
                 "part": step.part,
@@ -132,6 +144,8 @@ def _data(step: Step) -> dict[str, Any]:
                 "labels": dict(step.labels),
                 "why": step.why,
             }
+        case Restart() | Evict():
+            return {"do": _word(step), "part": step.part, **_named(step), "why": step.why}
         case Strip():
             return {"do": "strip", "part": step.part, **_named(step), "finalizers": list(step.finalizers)}
         case Save():
@@ -155,7 +169,7 @@ def _data(step: Step) -> dict[str, Any]:
     assert_never(step)
 
 
-def _named(step: Apply | Delete | Unlabel | Strip | Await) -> dict[str, str]:
+def _named(step: Apply | Delete | Relabel | Restart | Evict | Strip | Await) -> dict[str, str]:
     ref = step.ref
     return {"apiVersion": ref.api_version, "kind": ref.kind, "namespace": ref.namespace, "name": ref.name}
 

@@ -62,12 +62,38 @@ class Delete:
 
 
 @dataclass(frozen=True, slots=True)
-class Unlabel:
-    """Put labels of `ref` back: each name with the value it had, or None to take it away."""
+class Relabel:
+    """Set labels of `ref`: each name with the value it gets, or None to take it away."""
 
     part: str
     ref: Ref
     labels: tuple[tuple[str, str | None], ...]
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Restart:
+    """Have a workload replace its pods as its own strategy says, as `kubectl rollout restart` does.
+
+    `moment` is written into its pod template, RFC 3339: the same one again changes nothing.
+    """
+
+    part: str
+    ref: Ref
+    moment: str
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Evict:
+    """Have a pod end, and its controller put another in its place, as its disruption budgets allow.
+
+    `seconds` is how long a budget may say no.
+    """
+
+    part: str
+    ref: Ref
+    seconds: float
     why: str = ""
 
 
@@ -112,7 +138,7 @@ class Record:
         return "release"
 
 
-Step: TypeAlias = Apply | Delete | Unlabel | Strip | Save | Await | Record
+Step: TypeAlias = Apply | Delete | Relabel | Restart | Evict | Strip | Save | Await | Record
 
 
 @dataclass(frozen=True)

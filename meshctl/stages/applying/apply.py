@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, assert_never
 
 from meshctl.errors import ConflictError, FailedError, MeshctlError, StoppedError, UnreachableError
 from meshctl.model.event import Changed, Done, Failed, Skipped, Started, Unchanged, Waiting
-from meshctl.model.plan import Apply, Await, Condition, Delete, Record, Save, Strip, Unlabel
+from meshctl.model.plan import Apply, Await, Condition, Delete, Evict, Record, Relabel, Restart, Save, Strip
 from meshctl.model.release import Status
 from meshctl.stages.applying.awaiting import Interrupted, wait
 from meshctl.stages.applying.saving import dump
@@ -27,14 +27,19 @@ if TYPE_CHECKING:
 
 THREADS = 16
 _WEBHOOK_SECONDS = 60.0
+RESTARTED = "kubectl.kubernetes.io/restartedAt"
+"""Annotation of a pod template by which `kubectl rollout restart` makes pods anew."""
 _FOREGROUND = frozenset({"Deployment", "DaemonSet", "StatefulSet", "ReplicaSet", "Job"})
 
 
-def apply(cluster: Cluster, releases: Releases, files: Files, clock: Clock, plan: Plan) -> Iterator[Event]:
+def apply(
+    cluster: Cluster, releases: Releases, files: Files, clock: Clock, plan: Plan, *, held: bool = False
+) -> Iterator[Event]:
     """Do `plan`, telling what happens as it happens.
 
-    The mesh's lock is held meanwhile. An empty plan sends nothing. Closing the iterator stops
-    cleanly: steps under way end, waits are given up, nothing new begins.
+    The mesh's lock is held meanwhile; where the plan is one of several, the caller holds it already.
+    An empty plan sends nothing. Closing the iterator stops cleanly: steps under way end, waits are
+    given up, nothing new begins.
 
     Args:
         cluster: the cluster that the plan is for.
@@ -42,6 +47,7 @@ def apply(cluster: Cluster, releases: Releases, files: Files, clock: Clock, plan
         files: where objects are saved before they go.
         clock: measures budgets.
         plan: what to do.
+        held: whether the caller holds the mesh's lock.
 
     Raises:
         ConflictError: somebody else is at work on the mesh, or was since the plan was made.
@@ -51,7 +57,7 @@ def apply(cluster: Cluster, releases: Releases, files: Files, clock: Clock, plan
     if plan.is_empty:
         return
     record = next((step.release for step in plan.steps if isinstance(step, Record)), None)
-    with releases.lock(record.mesh) if record else nullcontext():
+    with releases.lock(record.mesh) if record and not held else nullcontext():
         if record:
             _check_current(releases, record)
         run = _Run(cluster, releases, files, clock)
@@ -186,10 +192,14 @@ class _Run:
                 foreground = step.ref.kind in _FOREGROUND
                 there = self.cluster.delete(step.ref, foreground=foreground, grace=step.grace)
                 tell(Changed(group, subject, "removed") if there else Unchanged(group, subject))
-            case Unlabel():
+            case Relabel():
                 patch = {"metadata": {"labels": dict(step.labels)}}
                 there = self.cluster.patch(step.ref, patch) is not None
-                tell(Changed(group, subject, "labels put back") if there else Unchanged(group, subject))
+                tell(Changed(group, subject, "labels set") if there else Unchanged(group, subject))
+            case Restart():
+                tell(self._restart(step))
+            case Evict():
+                tell(self._evict(step, tell, stop))
             case Strip():
                 there = self.cluster.patch(step.ref, {"metadata": {"finalizers": None}}) is not None
                 tell(Changed(group, subject, "finalizers stripped") if there else Unchanged(group, subject))
@@ -230,6 +240,29 @@ class _Run:
         count = len(step.changes)
         return Changed(group, subject, f"{count} field{'s' * (count != 1)} changed" if count else "changed")
 
+    def _restart(self, step: Restart) -> Event:
+        group, subject = step.part, _subject(step)
+        template = {"metadata": {"annotations": {RESTARTED: step.moment}}}
+        there = self.cluster.patch(step.ref, {"spec": {"template": template}}) is not None
+        return Changed(group, subject, "restarted") if there else Skipped(group, subject, "it is gone")
+
+    def _evict(self, step: Evict, tell: Callable[[Event], None], stop: threading.Event) -> Event:
+        group, subject = step.part, _subject(step)
+        give_up = self.clock.monotonic() + step.seconds
+        pause = 0.5
+        while True:
+            try:
+                there = self.cluster.evict(step.ref)
+                return Changed(group, subject, "evicted") if there else Unchanged(group, subject)
+            except FailedError as error:
+                if error.code != "budget-exhausted" or self.clock.monotonic() >= give_up:
+                    raise
+                tell(Waiting(group, subject, " ".join((error.message, *error.details))))
+            if stop.is_set():
+                raise Interrupted
+            self.clock.sleep(pause)
+            pause = min(pause * 2, 5.0)
+
     def _save(self, step: Save) -> Event:
         group, subject = step.part, _subject(step)
         objects = [obj for ref in step.refs if (obj := self.cluster.get(ref)) is not None]
@@ -247,7 +280,7 @@ class _Run:
 
 def _subject(step: Step) -> str:
     match step:
-        case Apply() | Delete() | Unlabel() | Strip() | Await():
+        case Apply() | Delete() | Relabel() | Restart() | Evict() | Strip() | Await():
             return str(step.ref)
         case Save():
             return step.file

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, assert_never
 
-from meshctl.model.plan import Apply, Await, Condition, Delete, Record, Save, Strip, Unlabel
+from meshctl.model.plan import Apply, Await, Condition, Delete, Evict, Record, Relabel, Restart, Save, Strip
 from meshctl.model.release import Status
 from meshctl.model.right import Grant, Needs, Right
 from meshctl.stages.permitting.resources import RBAC, plural
@@ -24,6 +24,7 @@ RECORD = "release records of meshctl"
 LOCK = "the lock that keeps two operators apart"
 GO = "remove what goes"
 _SAVE = "save your Istio resources before their definitions go"
+MOVE = "have workloads make their pods anew"
 _LABELS = "put labels and finalizers right"
 _BESIDE = (("", "pods"), ("", "events"), ("apps", "replicasets"))
 _ROLES = ("ClusterRole", "Role")
@@ -89,8 +90,12 @@ def _rights(step: Step, names: Mapping[tuple[str, str], str]) -> Iterator[Right]
             yield from on(step.ref, ("get", "patch"), SEND, names)
         case Delete():
             yield from on(step.ref, ("delete",), GO, names)
-        case Unlabel() | Strip():
+        case Relabel() | Strip():
             yield from on(step.ref, ("patch",), _LABELS, names)
+        case Restart():
+            yield from on(step.ref, ("patch",), MOVE, names)
+        case Evict():  # the names of pods are nobody's to know beforehand
+            yield Right(step.ref.namespace, "", "pods/eviction", "create", why=MOVE)
         case Save():
             for ref in step.refs:
                 yield from on(ref, ("get",), _SAVE, names)

@@ -7,7 +7,7 @@ from itertools import chain
 from typing import TYPE_CHECKING
 
 from meshctl.errors import listed
-from meshctl.model.plan import Await, Condition, Delete, Phase, Plan, Record, Save, Strip, Unlabel
+from meshctl.model.plan import Await, Condition, Delete, Phase, Plan, Record, Relabel, Save, Strip
 from meshctl.model.release import Status
 from meshctl.stages.planning.kinds import WEBHOOKS, WORKLOADS, same
 from meshctl.stages.removing.belongings import INJECTION, is_istio
@@ -150,7 +150,7 @@ def _labels(seen: Observation, verdict: Verdict) -> Iterator[Phase]:
         past = before[ref.name]
         changed = [(key, past.get(key)) for key in sorted(INJECTION) if obj.labels.get(key) != past.get(key)]
         if changed:
-            steps.append(Unlabel("namespaces", ref, tuple(changed), "labelled by meshctl"))
+            steps.append(Relabel("namespaces", ref, tuple(changed), "labelled by meshctl"))
     if steps:
         yield Phase("Put labels of namespaces back", tuple(steps))
 

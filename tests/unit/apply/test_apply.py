@@ -12,7 +12,7 @@ from meshctl.errors import ConflictError, FailedError, MeshctlError, StoppedErro
 from meshctl.model.event import Changed, Done, Event, Failed, Skipped, Started, Unchanged, Waiting
 from meshctl.model.manifest import Manifest
 from meshctl.model.objects import Object, Ref
-from meshctl.model.plan import Apply, Await, Condition, Delete, Phase, Plan, Record, Save, Step, Unlabel
+from meshctl.model.plan import Apply, Await, Condition, Delete, Phase, Plan, Record, Relabel, Save, Step
 from meshctl.model.release import Release, Status
 from meshctl.stages.applying.apply import apply
 from tests.fakes import FakeClock, FakeCluster, FakeFiles, FakeReleases
@@ -196,7 +196,7 @@ def test_labels_are_put_back(ground: Ground) -> None:
         "Namespace", "app", namespace="", meta={"labels": {"istio-injection": "enabled", "mine": "x"}}
     )
     ground.cluster.seed(namespace.content)
-    ground.do((Unlabel("a", namespace.ref, (("istio-injection", None), ("mine", "y"))),))
+    ground.do((Relabel("a", namespace.ref, (("istio-injection", None), ("mine", "y"))),))
     found = ground.cluster.get(namespace.ref)
     assert found is not None
     assert {**found.labels} == {"kubernetes.io/metadata.name": "app", "mine": "y"}
