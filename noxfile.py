@@ -49,8 +49,13 @@ def cluster(session: nox.Session) -> None:
 
 @nox.session
 def test(session: nox.Session) -> None:
-    """All of it in one run, so that one line at the end counts everything."""
-    session.run(*PYTEST, "tests/unit", "tests/parity", "tests/cluster", *session.posargs)
+    """All of it in one run, so that one line at the end counts everything.
+
+    The cluster's tests take turns in one process, first as they are the longest; all others are done in
+    another process meanwhile.
+    """
+    spread = ("-n", "2", "--dist", "loadgroup")
+    session.run(*PYTEST, *spread, "tests/cluster", "tests/parity", "tests/unit", *session.posargs)
 
 
 @nox.session

@@ -35,7 +35,10 @@ def why_light() -> str:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip what needs a full sandbox where there is none."""
+    """Skip what needs a full sandbox where there is none; all that shares the cluster takes turns."""
+    for item in items:
+        if item.get_closest_marker("cluster"):
+            item.add_marker(pytest.mark.xdist_group("cluster"))
     needy = [(item, mark.args[0]) for item in items if (mark := item.get_closest_marker("full"))]
     if needy and (reason := why_light()):
         for item, need in needy:
