@@ -232,6 +232,11 @@ def validity(certificate: bytes) -> tuple[datetime, datetime]:
     return loaded.not_valid_before_utc, loaded.not_valid_after_utc
 
 
+def serial(certificate: bytes) -> int:
+    """Serial number of the first certificate."""
+    return x509.load_pem_x509_certificates(certificate)[0].serial_number
+
+
 def issued_by(certificate: bytes, issuer: bytes) -> bool:
     """Whether the first certificate of `certificate` is signed by the first of `issuer`."""
     leaf = x509.load_pem_x509_certificates(certificate)[0]

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 MANAGER = "meshctl"
 """Our field manager: who holds, in an object's `managedFields`, what we send."""
+RESTORER = "meshctl-restore"
+"""Field manager of what we put back for the user: it is theirs, and no install claims it."""
 
 
 class Clock(Protocol):
@@ -101,11 +103,11 @@ class Cluster(Protocol):
         """JSON merge patch; None when the object is gone."""
         ...
 
-    def create(self, obj: Object) -> Object:
-        """Create; a `ConflictError` when it exists."""
+    def create(self, obj: Object, *, manager: str = MANAGER, dry_run: bool = False) -> Object:
+        """Create; a `ConflictError` when it exists. A dry run asks every webhook and keeps nothing."""
         ...
 
-    def replace(self, obj: Object) -> Object:
+    def replace(self, obj: Object, *, manager: str = MANAGER, dry_run: bool = False) -> Object:
         """Update with the resourceVersion in `obj`; a `ConflictError` when it has moved on."""
         ...
 
@@ -116,8 +118,10 @@ class Cluster(Protocol):
         """
         ...
 
-    def evict(self, ref: Ref) -> bool:
+    def evict(self, ref: Ref, *, uid: str = "") -> bool:
         """Ask that a pod ends, as its disruption budgets allow; False when it was not there.
+
+        With `uid`, another pod of that name is left alone, as though it was not there.
 
         Raises:
             FailedError: `budget-exhausted`: a disruption budget does not allow it now; says which.

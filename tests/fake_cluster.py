@@ -13,7 +13,7 @@ from typing import Any
 from meshctl.errors import ConflictError, FailedError, MeshctlError, UnreachableError
 from meshctl.model.objects import Kind, Object, Ref
 from tests.fake_clock import FakeClock
-from tests.fake_fields import Owners, dotted, leaves, managed_fields, merged, remove
+from tests.fake_fields import Owners, dotted, leaves, managed_fields, merged, owners, remove
 from tests.fake_kinds import ALL, KINDS
 
 Key = tuple[str, str, str, str]
@@ -94,16 +94,22 @@ class FakeCluster:
 
     # What tests do to it.
 
-    def seed(self, content: Mapping[str, Any], manager: str = "kubectl") -> Object:
+    def seed(self, content: Mapping[str, Any], manager: str = "kubectl", operation: str = "Update") -> Object:
         """Put an object there as somebody else, who then owns all its fields."""
         with self._lock:
-            made = self._create(Object(content), manager)
+            made = self._create(Object(content), manager, operation)
             return made
 
-    def edit(self, ref: Ref, patch: Mapping[str, Any], manager: str = "kube-controller-manager") -> Object:
+    def edit(
+        self,
+        ref: Ref,
+        patch: Mapping[str, Any],
+        manager: str = "kube-controller-manager",
+        operation: str = "Update",
+    ) -> Object:
         """Change an object as somebody else."""
         with self._lock:
-            done = self._patch(ref, patch, manager)
+            done = self._patch(ref, patch, manager, operation)
             assert done is not None, f"there is no {ref}"
             return done
 
@@ -176,16 +182,7 @@ class FakeCluster:
             key = _key(obj.ref)
             if not dry_run:
                 return self._apply(key, obj, take_over)
-            before = copy.deepcopy((self._objects.get(key), self._owners.get(key)))
-            watches, self._watches = self._watches, []
-            try:
-                return self._apply(key, obj, take_over)
-            finally:
-                self._watches = watches
-                for shelf, old in zip((self._objects, self._owners), before, strict=True):
-                    shelf.pop(key, None)  # type: ignore[attr-defined]
-                    if old is not None:
-                        shelf[key] = old  # type: ignore[index]
+            return self._rehearsed(key, lambda: self._apply(key, obj, take_over))
 
     def patch(self, ref: Ref, patch: Mapping[str, Any]) -> Object | None:
         with self._lock:
@@ -193,15 +190,19 @@ class FakeCluster:
             self._trip("patch", ref)
             return self._patch(ref, patch, "meshctl")
 
-    def create(self, obj: Object) -> Object:
+    def create(self, obj: Object, *, manager: str = "meshctl", dry_run: bool = False) -> Object:
         with self._lock:
+            if dry_run:
+                self._trip("create", obj.ref)
+                return self._rehearsed(_key(obj.ref), lambda: self._create(obj, manager))
             self.writes.append(f"create {obj.ref}")
             self._trip("create", obj.ref)
-            return self._create(obj, "meshctl")
+            return self._create(obj, manager)
 
-    def replace(self, obj: Object) -> Object:
+    def replace(self, obj: Object, *, manager: str = "meshctl", dry_run: bool = False) -> Object:
         with self._lock:
-            self.writes.append(f"replace {obj.ref}")
+            if not dry_run:
+                self.writes.append(f"replace {obj.ref}")
             self._trip("replace", obj.ref)
             key = _key(obj.ref)
             if key not in self._objects:
@@ -209,13 +210,48 @@ class FakeCluster:
             there = self._objects[key]["metadata"]["resourceVersion"]
             if obj.at("metadata.resourceVersion", there) != there:
                 raise ConflictError("object-changed", f"the API server refused to replace {obj.ref}")
-            return self._update(key, copy.deepcopy(dict(obj.content)), "meshctl")
+
+            def work() -> Object:
+                return self._update(key, copy.deepcopy(dict(obj.content)), manager)
+
+            return self._rehearsed(key, work) if dry_run else work()
 
     def delete(self, ref: Ref, *, foreground: bool = False, grace: int | None = None) -> bool:
         with self._lock:
             self.writes.append(f"delete {ref}")
             self._trip("delete", ref)
             return self._delete(_key(ref))
+
+    def evict(self, ref: Ref, *, uid: str = "") -> bool:
+        with self._lock:
+            self.writes.append(f"evict {ref}")
+            self._trip("evict", ref)
+            pod = self.get(ref)
+            if pod is None or uid not in ("", pod.uid):
+                return False
+            budgets = [
+                each
+                for each in self.list("policy/v1", "PodDisruptionBudget", namespace=ref.namespace)
+                if _covers(each, pod)
+            ]
+            if len(budgets) > 1:
+                raise FailedError("request-refused", "the pod has more than one disruption budget")
+            if budgets and pod.at("status.phase") == "Running" and not pod.is_leaving:
+                self._ask_budget(budgets[0], ref)
+            return self._delete(_key(ref))
+
+    def _ask_budget(self, budget: Object, ref: Ref) -> None:
+        covered = [each for each in self.list("v1", "Pod", namespace=ref.namespace) if _covers(budget, each)]
+        healthy = sum(_is_ready(each) and not each.is_leaving for each in covered)
+        expected = int(budget.at("status.expectedPods", len(covered)))
+        least = budget.at("spec.minAvailable", expected - int(budget.at("spec.maxUnavailable", 0)))
+        if healthy <= least:
+            name = budget.ref.name
+            raise FailedError(
+                "budget-exhausted",
+                f"a disruption budget does not let {ref} end now",
+                details=[f"The disruption budget {name} needs {least} healthy pods and has {healthy}"],
+            )
 
     def watch(
         self, api_version: str, kind: str, *, namespace: str = "", name: str = "", seconds: float = 300.0
@@ -293,6 +329,19 @@ class FakeCluster:
         if home["metadata"].get("deletionTimestamp") and _key(ref) not in self._objects:
             raise FailedError("namespace-terminating", f"namespace {ref.namespace!r} is being deleted")
 
+    def _rehearsed(self, key: Key, work: Callable[[], Object]) -> Object:
+        """What `work` gives, with nothing of it kept and nobody told."""
+        before = copy.deepcopy((self._objects.get(key), self._owners.get(key)))
+        watches, self._watches = self._watches, []
+        try:
+            return work()
+        finally:
+            self._watches = watches
+            for shelf, old in zip((self._objects, self._owners), before, strict=True):
+                shelf.pop(key, None)  # type: ignore[attr-defined]
+                if old is not None:
+                    shelf[key] = old  # type: ignore[index]
+
     def _apply(self, key: Key, obj: Object, take_over: bool) -> Object:
         me = ("meshctl", "Apply")
         applied = copy.deepcopy(dict(obj.content))
@@ -323,32 +372,39 @@ class FakeCluster:
         owners[me] = set(wanted)
         return self._store(key, content)
 
-    def _create(self, obj: Object, manager: str) -> Object:
+    def _create(self, obj: Object, manager: str, operation: str = "Update") -> Object:
         self._check_place(obj.ref)
         key = _key(obj.ref)
         if key in self._objects:
             raise ConflictError("already-exists", f"the API server refused to create {obj.ref}")
         content = copy.deepcopy(dict(obj.content))
         content["metadata"].pop("managedFields", None)
-        self._owners[key] = {(manager, "Update"): set(leaves(content))}
+        self._owners[key] = {(manager, operation): set(leaves(content))}
         return self._store(key, content)
 
-    def _patch(self, ref: Ref, patch: Mapping[str, Any], manager: str) -> Object | None:
+    def _patch(
+        self, ref: Ref, patch: Mapping[str, Any], manager: str, operation: str = "Update"
+    ) -> Object | None:
         key = _key(ref)
         if key not in self._objects:
             return None
         content = copy.deepcopy(self._objects[key])
+        there = content["metadata"]["resourceVersion"]
         _merge_patch(content, patch)
-        return self._update(key, content, manager)
+        if content["metadata"]["resourceVersion"] != there:
+            raise ConflictError("object-changed", f"the API server refused to change {ref}")
+        if fields := patch.get("metadata", {}).get("managedFields"):
+            self._owners[key] = owners(fields)
+        return self._update(key, content, manager, operation)
 
-    def _update(self, key: Key, content: dict[str, Any], manager: str) -> Object:
+    def _update(self, key: Key, content: dict[str, Any], manager: str, operation: str = "Update") -> Object:
         before, after = leaves(self._objects[key]), leaves(content)
         changed = {path for path in after if before.get(path, path) != after[path]}
         gone = before.keys() - after.keys()
-        owners = self._owners[key]
-        for paths in owners.values():
+        held = self._owners[key]
+        for paths in held.values():
             paths -= changed | gone
-        owners.setdefault((manager, "Update"), set()).update(changed)
+        held.setdefault((manager, operation), set()).update(changed)
         return self._store(key, content)
 
     def _store(self, key: Key, content: dict[str, Any]) -> Object:
@@ -457,6 +513,15 @@ class FakeCluster:
     def _tell(self, change: str, obj: Object) -> None:
         for watch in list(self._watches):
             watch.tell(change, obj)
+
+
+def _covers(budget: Object, pod: Object) -> bool:
+    wanted = budget.at("spec.selector.matchLabels", {})
+    return bool(wanted.items() <= dict(pod.labels).items())
+
+
+def _is_ready(pod: Object) -> bool:
+    return {"type": "Ready", "status": "True"} in pod.at("status.conditions", ())
 
 
 def _key(ref: Ref) -> Key:

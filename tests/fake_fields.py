@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+from collections.abc import Iterator
 from typing import Any
 
 Path = tuple[str, ...]
@@ -23,6 +24,8 @@ _KEYS = {
     "conditions": ("type",),
 }
 _PORTS = {"Service": ("port", "protocol"), "Deployment": ("containerPort", "protocol")}
+_WHOLE = {"f:namespaceSelector", "f:nodeSelector", "f:objectSelector"}
+"""Maps that are held and replaced as one."""
 _SERVERS = {"name", "namespace", "uid", "resourceVersion", "generation", "creationTimestamp", "managedFields"}
 _SERVERS |= {"deletionTimestamp", "deletionGracePeriodSeconds"}
 
@@ -40,7 +43,7 @@ def leaves(content: dict[str, Any], *, status: bool = True) -> dict[Path, Any]:
 
 
 def _collect(value: Any, path: Path, kind: str, found: dict[Path, Any]) -> None:
-    if isinstance(value, dict) and value:
+    if isinstance(value, dict) and value and path[-1] not in _WHOLE:
         for key, each in value.items():
             _collect(each, (*path, f"f:{key}"), kind, found)
     elif isinstance(value, list) and (keys := _keys(path[-1], kind)) and _is_keyed(value, keys):
@@ -71,7 +74,7 @@ def _is_keyed(value: list[Any], keys: tuple[str, ...]) -> bool:
 
 def merged(live: Any, applied: Any, kind: str, step: str = "") -> Any:
     """`live` with `applied` laid over it."""
-    if isinstance(live, dict) and isinstance(applied, dict):
+    if isinstance(live, dict) and isinstance(applied, dict) and step not in _WHOLE:
         out = dict(live)
         for key, value in applied.items():
             out[key] = merged(live[key], value, kind, f"f:{key}") if key in live else copy.deepcopy(value)
@@ -128,6 +131,23 @@ def managed_fields(owners: Owners, api_version: str) -> list[dict[str, Any]]:
         entry = {"manager": manager, "operation": operation, "apiVersion": api_version}
         out.append({**entry, "fieldsType": "FieldsV1", "fieldsV1": tree})
     return out
+
+
+def owners(entries: list[dict[str, Any]]) -> Owners:
+    """Ownership as somebody writes it in the form that the API server shows."""
+    found: Owners = {}
+    for entry in entries:
+        paths = found.setdefault((entry["manager"], entry["operation"]), set())
+        paths.update(_paths(entry["fieldsV1"], ()))
+    return found
+
+
+def _paths(tree: dict[str, Any], above: Path) -> Iterator[Path]:
+    for step, below in tree.items():
+        if below:
+            yield from _paths(below, (*above, step))
+        else:
+            yield (*above, step)
 
 
 def dotted(path: Path) -> str:

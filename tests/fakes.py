@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from meshctl.errors import ConflictError
 from meshctl.model.release import Release
+from meshctl.model.upgrade import Upgrade
 from tests.fake_clock import NOON, FakeClock
 from tests.fake_cluster import FakeCluster, FakeWatch
 from tests.fake_kinds import ALL, KINDS, kind_of
@@ -42,6 +43,8 @@ class FakeReleases:
         self.locked: set[str] = set()
         self.locks = 0
         self.writes: list[Release] = []
+        self.upgrades: dict[str, Upgrade] = {}
+        self.story: list[Upgrade] = []
 
     def of(self, mesh: str) -> tuple[Release, ...]:
         return tuple(self.records[key] for key in sorted(self.records) if key[0] == mesh)
@@ -55,6 +58,16 @@ class FakeReleases:
 
     def forget(self, release: Release) -> None:
         self.records.pop((release.mesh, release.generation), None)
+
+    def upgrade(self, mesh: str) -> Upgrade | None:
+        return self.upgrades.get(mesh)
+
+    def write_upgrade(self, upgrade: Upgrade) -> None:
+        self.story.append(upgrade)
+        self.upgrades[upgrade.source.mesh] = upgrade
+
+    def forget_upgrade(self, mesh: str) -> None:
+        self.upgrades.pop(mesh, None)
 
     @contextlib.contextmanager
     def lock(self, mesh: str) -> Iterator[None]:

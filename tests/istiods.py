@@ -206,10 +206,11 @@ def proxied_pod(
     revision: str = "default",
     phase: str = "Running",
     native: bool = False,
+    image: str = "istio/proxyv2:1.31.0",
     **labels: str,
 ) -> dict[str, Any]:
     """A pod as the injector leaves it; `native`: the proxy is among the init containers."""
-    proxy = {"name": "istio-proxy", "image": "istio/proxyv2:1.31.0", "args": ["proxy", role, "--domain", "x"]}
+    proxy = {"name": "istio-proxy", "image": image, "args": ["proxy", role, "--domain", "x"]}
     app = {"name": "app", "image": "app:1"}
     containers = [app] if native else [app, proxy]
     return {

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from meshctl import ports
     from meshctl.model.manifest import Manifest
     from meshctl.model.mesh import Cluster
+    from meshctl.model.values import Values
     from meshctl.ports import Clock, World
     from meshctl.stages.settings.load import Loaded
 
@@ -199,25 +200,28 @@ def _outcome(site: Site, check: Check, *, findings: Sequence = (), skipped: str 
 def _site_before(world: World, asked: Loaded, cluster: Cluster) -> Site:
     """The site as far as the cluster answers: one that does not is for a check to tell."""
     door, records = world.clusters[cluster.name], world.releases[cluster.name]
-    require = partial(support.require, asked.version)
     try:
         seen = observe(door, records, asked.mesh.name, detections=catalogue.detections())
     except AccessError:  # what is missing is for a check to tell, and it must know what would be sent
         seen = Observation(door.name, door.version(), door.kinds())
     except MeshctlError:
-        return Site(door, asked.mesh.name, require_kubernetes=require)
+        return Site(door, asked.mesh.name, require_kubernetes=partial(support.require, asked.version))
     values = resolve(asked, cluster, seen)
-    desired = render(values, owner=asked.mesh.name, install=True)
+    return site_of(door, values, render(values, owner=asked.mesh.name, install=True), seen)
+
+
+def site_of(door: ports.Cluster, values: Values, desired: Manifest, seen: Observation) -> Site:
+    """What checks are given of a cluster where this is to be."""
     return Site(
         door,
-        asked.mesh.name,
+        values.mesh.name,
         values.namespace,
         values.revision,
         desired,
         partial(_conflicts, door, desired),
         seen.kinds,
         seen.releases,
-        require,
+        partial(support.require, values.version),
         of_install(values, desired, seen.kinds, seen.releases),
     )
 

@@ -13,9 +13,9 @@ from meshctl.model.objects import Object
 from meshctl.stages.comparing.objects_difference import compare
 from meshctl.stages.comparing.picking import Picked
 from meshctl.stages.planning.difference import adjusted
-from meshctl.stages.planning.plan import current
+from meshctl.stages.planning.records import current
 from meshctl.stages.planning.shapes import plain
-from meshctl.stages.planning.tags import without_taken
+from meshctl.stages.planning.tags import held_back
 from meshctl.stages.rendering.render import render
 from meshctl.stages.seeing.observe import THREADS, look, observe
 from meshctl.stages.settings import catalogue
@@ -89,7 +89,7 @@ def against_cluster(world: World, asked: Loaded, picked: Picked) -> Comparison:
     sent = {ref for record in records for ref in record.refs}
     wanted = {ref for ref in desired.refs | sent if picked.has(ref)}
     live = look(door, wanted)
-    desired = without_taken(desired, live, values.revision)
+    desired = held_back(desired, live, values.revision)
     pairs = [(part, obj) for part in desired.parts for obj in part.objects if obj.ref in wanted]
     with ThreadPoolExecutor(THREADS) as pool:
         after = tuple(pool.map(partial(_after, door, live), pairs))

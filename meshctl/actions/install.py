@@ -6,16 +6,21 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from meshctl.actions import rights
+from meshctl.actions.adopt import adopted, as_it_stands
 from meshctl.errors import AccessError, ConflictError, FailedError, MeshctlError
 from meshctl.model.event import Changed, Done, Failed, Skipped, Unchanged
 from meshctl.model.plan import Apply
 from meshctl.model.release import Release, Status
+from meshctl.stages.planning.adoption import joined, refuse_unadopted
 from meshctl.stages.planning.claims import Claims
 from meshctl.stages.planning.plan import plan
-from meshctl.stages.planning.tags import without_taken
+from meshctl.stages.planning.records import standing
+from meshctl.stages.planning.tags import held_back
 from meshctl.stages.rendering.render import render
-from meshctl.stages.seeing.observe import inventory, look, observe
+from meshctl.stages.seeing.observe import inventory, look, observe, webhooks
 from meshctl.stages.settings import catalogue, support
+from meshctl.stages.settings.keeping import forgone, kept, require_same_version
+from meshctl.stages.settings.recorded import asked_of
 from meshctl.stages.settings.resolve import resolve
 
 if TYPE_CHECKING:
@@ -28,7 +33,7 @@ if TYPE_CHECKING:
     from meshctl.model.observation import Observation
     from meshctl.model.plan import Plan
     from meshctl.model.values import Values
-    from meshctl.ports import World
+    from meshctl.ports import Releases, World
     from meshctl.stages.settings.load import Loaded
 
 
@@ -55,19 +60,52 @@ def install(
 
     Raises:
         UnsupportedError: the cluster's Kubernetes is outside the range of this Istio.
-        ConflictError: fields belong to other managers, and `take_over` is off.
+        ConflictError: fields belong to other managers, and `take_over` is off; or an upgrade is under way.
+        ConfigError: the revision runs another version.
         AccessError: the cluster may not even be looked at; tells every right that an install needs.
     """
     for cluster in asked.mesh.clusters:
         try:
-            wave = _wave(world, asked, cluster, take_over=take_over, adopt=adopt, seconds=seconds)
+            draft = drafted(world, asked, cluster)
+            require_same_version(draft.values, draft.seen.releases)
+            refuse_during_upgrade(world.releases[cluster.name], asked.mesh.name)
+            wave = planned(world, draft, take_over=take_over, adopt=adopt, seconds=seconds)
         except AccessError as error:
             if error.code == "not-allowed":  # the first of many: better to tell them all
                 values = resolve(asked, cluster)
                 desired = render(values, owner=asked.mesh.name, install=True)
                 rights.require(world.clusters[cluster.name], values, desired)
             raise
+        lost = forgone(draft.values, draft.seen.releases)
+        if lost and not wave.plan.is_empty:
+            wave = replace(wave, plan=replace(wave.plan, warnings=(lost, *wave.plan.warnings)))
         yield wave
+
+
+def keeping(world: World, asked: Loaded, *, adopt: bool = False) -> tuple[str, str]:
+    """The version and the revision to load the input with again, as they are there; see `keeping.kept`."""
+    [records] = world.releases.values()
+    try:
+        recorded = kept(asked, records.of(asked.mesh.name))
+        return as_it_stands(world, asked) if adopt and not any(recorded) else recorded
+    except AccessError:  # `install` asks again, and tells every right that is missing
+        return "", ""
+
+
+def refuse_during_upgrade(records: Releases, mesh: str) -> None:
+    """Keep everything else from working on a mesh that is half-way between two control planes.
+
+    Raises:
+        ConflictError: an upgrade by a second control plane is under way.
+    """
+    upgrade = records.upgrade(mesh)
+    if upgrade is not None:
+        raise ConflictError(
+            "upgrade-under-way",
+            f"an upgrade of mesh {mesh!r} from Istio {upgrade.source.version} to "
+            f"{upgrade.target.version} is under way",
+            hint="`meshctl upgrade resume` goes on, `meshctl upgrade abort` goes back",
+        )
 
 
 @dataclass(frozen=True)
@@ -102,7 +140,8 @@ def drafted(world: World, asked: Loaded, cluster: Cluster) -> Draft:
     values = resolve(asked, cluster, seen)
     desired = render(values, owner=mesh, install=True)
     former = frozenset(ref for release in seen.releases for ref in release.refs)
-    seen = replace(seen, objects=look(door, desired.refs | former))
+    seen = replace(seen, objects={**webhooks(door), **look(door, desired.refs | former)})
+    stands = any(each.revision == values.revision for each in standing(seen.releases, mesh))
     release = Release(
         mesh=mesh,
         cluster=cluster.name,
@@ -116,21 +155,57 @@ def drafted(world: World, asked: Loaded, cluster: Cluster) -> Draft:
         manifest=desired,
         values=values.own(),
         inventory=() if seen.releases else inventory(door, kinds=seen.kinds),
+        asked=asked_of(asked, cluster),
+        cause="brought in line" if stands else "install",
     )
     return Draft(values, desired, seen, release, warning or "")
 
 
-def _wave(
-    world: World, asked: Loaded, cluster: Cluster, *, take_over: bool, adopt: bool, seconds: float
-) -> Wave:
-    draft = drafted(world, asked, cluster)
+def planned(world: World, draft: Draft, *, take_over: bool, adopt: bool, seconds: float) -> Wave:
+    """The steps to what is drafted. Only reads.
+
+    Raises:
+        ConflictError: fields belong to other managers, and `take_over` is off.
+    """
     values, seen = draft.values, draft.seen
-    desired = without_taken(draft.desired, seen.objects, values.revision)
-    steps = plan(desired, seen, draft.release, take_over=take_over, adopt=adopt, seconds=seconds)
-    refuse_what_belongs_to_others(world.clusters[cluster.name], steps)
+    desired = held_back(draft.desired, seen.objects, values.revision)
+    name = draft.release.cluster
+    door = world.clusters[name]
+    steps = agreed(door, desired, seen, draft.release, take_over=take_over, adopt=adopt, seconds=seconds)
     if draft.warning:
         steps = replace(steps, warnings=(draft.warning, *steps.warnings))
-    return Wave(cluster.name, values, steps)
+    return Wave(name, values, steps)
+
+
+def agreed(
+    door: ports.Cluster,
+    desired: Manifest,
+    seen: Observation,
+    release: Release,
+    *,
+    take_over: bool,
+    adopt: bool,
+    seconds: float,
+) -> Plan:
+    """The plan, where nobody else has a say in what it changes; see `planning.plan` for the arguments.
+
+    Raises:
+        ConflictError: fields belong to other managers, and `take_over` is off; or another tool has
+            installed the mesh, and `adopt` is off.
+        UnsupportedError: the mesh to adopt is of another version.
+    """
+    if not adopt:
+        refuse_unadopted(desired, seen.objects)
+        steps = plan(desired, seen, release, take_over=take_over, seconds=seconds)
+        refuse_what_belongs_to_others(door, steps)
+        return steps
+    around = adopted(door, desired, seen, release)
+    seen = replace(seen, objects=around.objects)
+    steps = plan(
+        desired, seen, release, take_over=take_over or bool(around.before), adopt=True, seconds=seconds
+    )
+    refuse_what_belongs_to_others(door, steps)
+    return joined(steps, around)
 
 
 def refuse_what_belongs_to_others(door: ports.Cluster, steps: Plan) -> None:
@@ -159,24 +234,24 @@ def refuse_what_belongs_to_others(door: ports.Cluster, steps: Plan) -> None:
         )
 
 
-def rehearse(world: World, wave: Wave) -> Iterator[Event]:
-    """Let the API server judge every object of a wave without keeping any (server-side dry run).
+def rehearse(world: World, steps: Plan) -> Iterator[Event]:
+    """Let the API server judge every object of a plan without keeping any (server-side dry run).
 
-    An object whose namespace or kind is itself part of the wave cannot be judged before that is
+    An object whose namespace or kind is itself part of the plan cannot be judged before that is
     there; it is skipped and says so.
 
     Raises:
         FailedError: the API server would refuse something; each was told as `Failed`.
     """
-    door = world.clusters[wave.cluster]
+    door = world.clusters[steps.cluster]
     failed = 0
-    for step in wave.plan.steps:
+    for step in steps.steps:
         if not isinstance(step, Apply):
             continue
         try:
             after = door.apply(step.object, take_over=step.take_over, dry_run=True)
         except (ConflictError, AccessError, FailedError) as error:
-            if _comes_later(wave.plan, step, error):
+            if _comes_later(steps, step, error):
                 yield Skipped(
                     step.part, str(step.ref), "cannot be judged before its namespace or kind is there"
                 )

@@ -12,6 +12,7 @@ from meshctl.adapters.xds import ROOT_CONFIG_MAP
 from meshctl.errors import MeshctlError
 from meshctl.model.labels import INJECTED
 from meshctl.model.objects import Ref
+from meshctl.model.release import Status
 from meshctl.model.standing import MeshStatus, Standing
 from meshctl.stages.seeing import standing, sync
 from meshctl.stages.seeing.soundness import judged
@@ -101,11 +102,11 @@ def _look(cluster: Cluster, releases: Releases | None, namespace: str, now: date
 
 
 def _records(releases: Releases | None) -> tuple[Release, ...]:
-    """The newest record of each mesh and revision."""
+    """The newest record of each mesh and revision; of a revision that was removed there is none."""
     if releases is None:
         return ()
     newest = {(mesh, each.revision): each for mesh in releases.meshes() for each in releases.of(mesh)}
-    return tuple(newest.values())
+    return tuple(each for each in newest.values() if each.status is not Status.SUPERSEDED)
 
 
 def _workloads(cluster: Cluster) -> tuple[Installation, ...]:

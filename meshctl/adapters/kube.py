@@ -136,16 +136,16 @@ class KubeCluster:
         )
         return None if reply.code == 404 else Object(expect(reply, f"change {ref}", self._http.caller))
 
-    def create(self, obj: Object) -> Object:
+    def create(self, obj: Object, *, manager: str = MANAGER, dry_run: bool = False) -> Object:
         """Create."""
         path = path_of(self._catalogue.require(obj.ref), obj.ref.namespace)
-        query = [("fieldManager", MANAGER)]
+        query = [("fieldManager", manager)] + [("dryRun", "All")] * dry_run
         return Object(self._ask("POST", path, f"create {obj.ref}", query=query, body=obj.content))
 
-    def replace(self, obj: Object) -> Object:
+    def replace(self, obj: Object, *, manager: str = MANAGER, dry_run: bool = False) -> Object:
         """Update with the resourceVersion in `obj`."""
         path = path_of(self._catalogue.require(obj.ref), obj.ref.namespace, obj.ref.name)
-        query = [("fieldManager", MANAGER)]
+        query = [("fieldManager", manager)] + [("dryRun", "All")] * dry_run
         return Object(self._ask("PUT", path, f"replace {obj.ref}", query=query, body=obj.content))
 
     def delete(self, ref: Ref, *, foreground: bool = False, grace: int | None = None) -> bool:
@@ -163,16 +163,19 @@ class KubeCluster:
         expect(reply, f"delete {ref}", self._http.caller)
         return True
 
-    def evict(self, ref: Ref) -> bool:
+    def evict(self, ref: Ref, *, uid: str = "") -> bool:
         """Ask that a pod ends, as its disruption budgets allow."""
-        body = {
+        body: dict[str, Any] = {
             "apiVersion": "policy/v1",
             "kind": "Eviction",
             "metadata": {"name": ref.name, "namespace": ref.namespace},
         }
+        if uid:
+            body["deleteOptions"] = {"preconditions": {"uid": uid}}
         path = f"/api/v1/namespaces/{ref.namespace}/pods/{ref.name}/eviction"
-        reply = self._http.call("POST", path, body=body)
-        if reply.code == 404:
+        # A second eviction of the very same pod finds nothing to do, so that it may be tried again.
+        reply = self._http.call("POST", path, body=body, asks=bool(uid))
+        if reply.code == 404 or (reply.code == 409 and uid and self._is_another(ref, uid)):
             return False
         if reply.is_over_budget:
             raise FailedError(
@@ -183,6 +186,11 @@ class KubeCluster:
             )
         expect(reply, f"evict {ref}", self._http.caller)
         return True
+
+    def _is_another(self, ref: Ref, uid: str) -> bool:
+        """Whether the object of this name is not, or not any more, the one with this UID."""
+        there = self.get(ref)
+        return there is None or there.uid != uid
 
     def watch(
         self, api_version: str, kind: str, *, namespace: str = "", name: str = "", seconds: float = 300.0
@@ -202,7 +210,7 @@ class KubeCluster:
         }
         path = f"/api/v1/namespaces/{namespace}/serviceaccounts/{account}/token"
         doing = f"ask for a token of ServiceAccount {namespace}/{account}"
-        return str(self._ask("POST", path, doing, body=body)["status"]["token"])
+        return str(self._ask("POST", path, doing, body=body, asks=True)["status"]["token"])
 
     def allowed(self, verb: str, group: str, resource: str, namespace: str = "", name: str = "") -> bool:
         """Whether we may do `verb` on `resource`."""
@@ -215,7 +223,8 @@ class KubeCluster:
             "spec": {"resourceAttributes": attributes},
         }
         path = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
-        return bool(self._ask("POST", path, "ask for our own rights", body=body)["status"].get("allowed"))
+        review = self._ask("POST", path, "ask for our own rights", body=body, asks=True)
+        return bool(review["status"].get("allowed"))
 
     def logs(self, namespace: str, pod: str, container: str, *, lines: int = 20) -> str:
         """The last lines a container wrote; of its earlier run when this one wrote nothing yet."""

@@ -15,6 +15,9 @@ _RIGHTS = re.compile(
     r'User "(?P<user>[^"]*)" cannot (?P<verb>\S+) resource "(?P<resource>[^"]*)" '
     r'in API group "(?P<group>[^"]*)"(?: in the namespace "(?P<namespace>[^"]*)")?'
 )
+_TYPES = "failed to create typed"
+"""How the API server begins to say that an applied object does not fit its schema, as a fault (500)."""
+_WEBHOOK = "failed calling webhook"
 _OWNER = re.compile(r'conflict with "(?P<manager>[^"]*)"')
 
 
@@ -65,6 +68,16 @@ class Reply:
         """Whether an eviction was refused for the sake of a disruption budget."""
         return self.code == 429 and any(cause.get("reason") == "DisruptionBudget" for cause in self.causes)
 
+    @property
+    def is_fault(self) -> bool:
+        """Whether the server failed by itself, as without its etcd; not over what it was given."""
+        return self.code == 500 and _WEBHOOK not in self.message and not self.message.startswith(_TYPES)
+
+    @property
+    def is_race(self) -> bool:
+        """Whether others changed the object while the server was at it; no field manager objects."""
+        return self.code == 409 and not self.causes
+
 
 def refusal(reply: Reply, doing: str, caller: Caller) -> MeshctlError:
     """The error for an answer that is no success.
@@ -92,7 +105,14 @@ def refusal(reply: Reply, doing: str, caller: Caller) -> MeshctlError:
             hint="try again",
             details=(reply.message,),
         )
-    if reply.code == 500 and "failed calling webhook" in reply.message:
+    if reply.is_fault:
+        return UnreachableError(
+            "server-failed",
+            f"{caller.server} failed to {doing}",
+            hint="try again; if it stays so, see the log of the API server",
+            details=(reply.message,),
+        )
+    if reply.code == 500 and _WEBHOOK in reply.message:
         return FailedError(
             "webhook-unavailable",
             f"a webhook that must agree to {doing} does not answer",

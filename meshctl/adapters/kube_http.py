@@ -26,6 +26,7 @@ _CONNECT = 10.0
 _READ = 60.0
 _FIRST_PATIENCE = 2.0
 _PATIENCE = 30.0
+_SHORT_PATIENCE = 10.0  # with a fault or a conflict, which may be there to stay
 _IDEMPOTENT = frozenset({"GET", "PUT", "PATCH", "DELETE"})
 AGENT = "meshctl"
 """How the API server's audit log names us."""
@@ -37,7 +38,8 @@ class Http:
     """Sends requests to one API server; safe for several threads.
 
     A server that never answered is given up after some two seconds, so that a wrong address is told
-    at once; one that did answer is waited for some thirty, as it may be restarting.
+    at once; one that did answer is waited for some thirty, as it may be restarting; one that answers with
+    a fault of its own, or with a conflict that nobody is to blame for, some ten.
     """
 
     def __init__(self, access: Access, clock: Clock) -> None:
@@ -58,8 +60,20 @@ class Http:
         body: Any = None,
         content: str = JSON,
         accept: str = JSON,
+        asks: bool = False,
     ) -> Reply:
         """Send a request and give the answer, whatever its status code.
+
+        A request is sent again when it failed and doing it twice is no harm.
+
+        Args:
+            method: of HTTP.
+            path: below the server's address.
+            query: parameters.
+            body: JSON.
+            content: media type of `body`.
+            accept: media types of the answer.
+            asks: whether a POST only asks a question, so that it may be sent again as any reading may.
 
         Raises:
             UnreachableError: no answer within the time limits, after retries where those are safe.
@@ -70,14 +84,17 @@ class Http:
         if data is not None:
             headers["Content-Type"] = content
         url = self.url(path, query)
-        give_up = self._clock.monotonic() + (_PATIENCE if self._answered else _FIRST_PATIENCE)
+        safe = asks or method in _IDEMPOTENT
+        begun = self._clock.monotonic()
         pause = 0.1
         while True:
             outcome = self._once(method, url, headers, data)
-            if isinstance(outcome, Reply) and not _transient(method, outcome):
+            patience = self._patience(method, body, outcome)
+            if isinstance(outcome, Reply) and not patience:
                 return outcome
             wait = max(pause * random.uniform(0.8, 1.2), _retry_after(outcome))  # noqa: S311 - spreads load
-            if self._clock.monotonic() + wait > give_up or not _repeatable(method, outcome):
+            too_late = self._clock.monotonic() + wait > begun + patience
+            if too_late or not (safe or _was_not_done(outcome)) or not _may_heal(outcome):
                 return self._last(outcome)
             self._clock.sleep(wait)
             pause = min(pause * 2, 2.0)
@@ -134,6 +151,16 @@ class Http:
             return error
         self._answered = True
         return Reply(answer.status, parsed(answer.data), answer.headers)
+
+    def _patience(self, method: str, body: Any, outcome: Reply | Exception) -> float:
+        """For how many seconds to try again; 0 for an answer that stands."""
+        if isinstance(outcome, Exception):
+            return _PATIENCE if self._answered else _FIRST_PATIENCE
+        if outcome.code in _BUSY and not outcome.is_over_budget:
+            return _PATIENCE  # how long a disruption budget says no is for who asks to decide
+        if outcome.is_fault or (outcome.is_race and not _names_a_version(method, body)):
+            return _SHORT_PATIENCE
+        return 0.0
 
     def _last(self, outcome: Reply | Exception) -> Reply:
         if isinstance(outcome, Reply):
@@ -196,26 +223,30 @@ def parsed(data: bytes) -> Any:
         return data.decode(errors="replace")
 
 
-def _transient(method: str, reply: Reply) -> bool:
-    if reply.code in _BUSY:
-        return not reply.is_over_budget  # how long a budget says no is for who asks to decide
-    # etcd changing its leader; a write may have been done all the same
-    return reply.code == 500 and method in _IDEMPOTENT and "etcdserver:" in reply.message
+def _names_a_version(method: str, body: Any) -> bool:
+    """Whether a change is meant for the object as it was read: then a conflict is its answer."""
+    meant = isinstance(body, dict) and (
+        "preconditions" in body or "resourceVersion" in (body.get("metadata") or {})
+    )
+    return meant or method not in ("PATCH", "DELETE")
 
 
-def _repeatable(method: str, outcome: Reply | Exception) -> bool:
-    """Whether sending again cannot do the work twice, and may help."""
-    from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
+def _was_not_done(outcome: Reply | Exception) -> bool:
+    """Whether it is certain that the server did not do what was asked."""
+    from urllib3.exceptions import NewConnectionError
 
     if isinstance(outcome, Reply):
-        return method in _IDEMPOTENT or outcome.code == 429
-    if _certificate_fault(outcome):
+        return outcome.code == 429
+    return isinstance(outcome, NewConnectionError)  # refused, so nothing was sent
+
+
+def _may_heal(outcome: Reply | Exception) -> bool:
+    """Whether trying again may help: not after ten seconds of silence, nor with a wrong certificate."""
+    from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
+
+    if isinstance(outcome, ConnectTimeoutError) and not isinstance(outcome, NewConnectionError):
         return False
-    if isinstance(outcome, NewConnectionError):
-        return True  # refused, so nothing was sent
-    if isinstance(outcome, ConnectTimeoutError):
-        return False  # ten seconds of silence say enough
-    return method in _IDEMPOTENT
+    return isinstance(outcome, Reply) or not _certificate_fault(outcome)
 
 
 def _certificate_fault(error: Exception) -> bool:

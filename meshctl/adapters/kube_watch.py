@@ -21,7 +21,9 @@ Change = tuple[str, Object]
 
 _SILENCE = 150.0  # bookmarks come about once a minute, so this long without a byte is a dead connection
 _PAUSE = 0.1  # between streams, should a server close each at once
-_GONE = 410
+_LONGEST_PAUSE = 2.0  # between streams that it refuses to open
+_HEALS = frozenset({404, 409, 410, 429})
+"""Refusals after which listing says more: no longer served, too old a version, too busy."""
 
 
 class KubeWatch:
@@ -46,6 +48,7 @@ class KubeWatch:
         self._lock = threading.Lock()
         self._closed = False
         self._response: Any = None
+        self._pause = _PAUSE
 
     def __iter__(self) -> Iterator[Change]:
         """Changes until closed or out of time; nothing when the kind is not served."""
@@ -57,7 +60,7 @@ class KubeWatch:
             while version and not self._is_over():
                 version = yield from self._follow(self._path, version)
                 if not self._is_over():
-                    self._clock.sleep(_PAUSE)
+                    self._clock.sleep(self._pause)
 
     def close(self) -> None:
         """Stop watching."""
@@ -104,14 +107,16 @@ class KubeWatch:
                 return version
             self._response = response
         try:
-            if response.status == _GONE:
-                return ""
-            if response.status >= 400:
+            if 400 <= response.status < 500 and response.status not in _HEALS:
                 raise refusal(
                     Reply(response.status, parsed(response.read())),
                     f"watch {self._kind[1]}",
                     self._http.caller,
                 )
+            if response.status >= 400:
+                self._pause = min(2 * self._pause, _LONGEST_PAUSE)
+                return ""
+            self._pause = _PAUSE
             for line in _lines(response):
                 event = json.loads(line)
                 if event["type"] == "ERROR":
@@ -119,7 +124,7 @@ class KubeWatch:
                 version = event["object"]["metadata"]["resourceVersion"]
                 if event["type"] != "BOOKMARK":
                     yield self._seen(event["type"], self._object(event["object"]))
-        except (OSError, ValueError, AttributeError, _http_error()):
+        except (OSError, ValueError, AttributeError, LookupError, TypeError, _http_error()):
             pass  # a broken or interrupted stream: go on from the last version seen
         finally:
             with self._lock:

@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from meshctl.errors import ConflictError, MeshctlError
+from meshctl.errors import ConflictError, MeshctlError, UnreachableError
 from meshctl.model.objects import Object, Ref
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from meshctl.ports import Clock, Cluster
 
 _API = "coordination.k8s.io/v1"
+_CREATIONS = 5  # tries to make the Lease on a server that answers, but not to that
 _LONG_AGO = 4.0  # durations without renewal after which no clock can be that wrong
 
 
@@ -120,10 +121,12 @@ class Lease:
             )
 
     def _acquire(self, mine: str) -> Object:
+        tries = _CREATIONS
         while True:
             there = self.cluster.get(self.ref)
             try:
                 if there is None:
+                    tries -= 1
                     return self.cluster.create(self._object(mine))
                 if there.at("spec.holderIdentity") == mine:
                     return there  # ours already; the answer to our taking it was lost on the way
@@ -133,6 +136,10 @@ class Lease:
                 if error.code not in ("already-exists", "object-changed"):
                     raise
                 # Somebody was quicker; see who.
+            except UnreachableError:
+                if there is not None or not tries:
+                    raise
+                # The answer may have been lost after our Lease was made; see whether it is there.
 
     def _await_expiry(self, there: Object) -> None:
         """Return once the holder has lost its right; raises when it shows that it lives."""

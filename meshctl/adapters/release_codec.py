@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import gzip
 import json
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from meshctl.errors import UnsupportedError
 from meshctl.model.manifest import Manifest, Part
+from meshctl.model.mesh import Cluster, Layer, Mesh, Network, NetworkGateway, Role
 from meshctl.model.objects import Object, Ref
-from meshctl.model.release import Release, Status
+from meshctl.model.release import Asked, Release, Status
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -69,6 +71,9 @@ def to_json(release: Release) -> dict[str, Any]:
         "values": release.values,
         "inventory": _refs_to_json(release.inventory),
         "labelled": [[name, [list(label) for label in labels]] for name, labels in release.labelled],
+        "asked": _asked_to_json(release.asked) if release.asked else None,
+        "cause": release.cause,
+        "restores": release.restores,
     }
 
 
@@ -90,6 +95,31 @@ def from_json(content: Mapping[str, Any]) -> Release:
         labelled=tuple(
             (name, tuple((key, value) for key, value in labels)) for name, labels in content["labelled"]
         ),
+        # Records of before these were kept have none of them.
+        asked=_asked_from_json(content["asked"]) if content.get("asked") else None,
+        cause=content.get("cause", ""),
+        restores=int(content.get("restores", 0)),
+    )
+
+
+def _asked_to_json(asked: Asked) -> dict[str, Any]:
+    return {
+        "mesh": asdict(asked.mesh),
+        "settings": [{"layer": layer.name.lower(), "spec": tree} for layer, tree in asked.settings],
+    }
+
+
+def _asked_from_json(content: Mapping[str, Any]) -> Asked:
+    mesh = dict(content["mesh"])
+    clusters = (Cluster(**{**each, "role": Role(each["role"])}) for each in mesh.pop("clusters"))
+    networks = (
+        Network(each["name"], tuple(NetworkGateway(**gateway) for gateway in each["gateways"]))
+        for each in mesh.pop("networks")
+    )
+    plain = {key: tuple(value) if isinstance(value, list) else value for key, value in mesh.items()}
+    return Asked(
+        Mesh(**plain, clusters=tuple(clusters), networks=tuple(networks)),
+        tuple((Layer[each["layer"].upper()], each["spec"]) for each in content["settings"]),
     )
 
 

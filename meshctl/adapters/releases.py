@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from meshctl.adapters.lease import Lease
 from meshctl.adapters.release_codec import decode, encode, unreadable
+from meshctl.adapters.upgrades import UpgradeRecord
 from meshctl.errors import ConfigError
 from meshctl.model.labels import MESH
 from meshctl.model.objects import Object, Ref
@@ -23,12 +24,16 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from meshctl.model.release import Release
+    from meshctl.model.upgrade import Upgrade
     from meshctl.ports import Clock, Cluster
 
 NAMESPACE = "kube-system"
 TYPE = "meshctl.dev/release"
 KEPT = 10
-"""Records kept of one mesh; older ones that were superseded are taken away."""
+"""How far back records are kept: those superseded that many generations ago are taken away.
+
+Records of a revision that runs are not superseded, however old they are.
+"""
 
 _STATUS, _GENERATION = "meshctl.dev/status", "meshctl.dev/generation"
 _LARGEST = 1024 * 1024  # what the API server takes in one Secret
@@ -63,7 +68,8 @@ class ClusterReleases:
     def write(self, release: Release) -> None:
         """Create or replace the record of this generation.
 
-        A deployed release supersedes the earlier ones of its revision; the last ten records are kept.
+        A deployed release supersedes the earlier one of its revision; what never came to be deployed
+        has failed. Both are kept for ten generations, superseded ones whichever revision they are of.
 
         Raises:
             ConfigError: the record is larger than a Secret may be.
@@ -75,6 +81,18 @@ class ClusterReleases:
     def forget(self, release: Release) -> None:
         """Take one record away."""
         self.cluster.delete(_ref(release.mesh, release.generation))
+
+    def upgrade(self, mesh: str) -> Upgrade | None:
+        """The upgrade under way in a mesh; None when there is none."""
+        return UpgradeRecord(self.cluster, _checked(mesh)).read()
+
+    def write_upgrade(self, upgrade: Upgrade) -> None:
+        """Create or replace the record of the upgrade under way."""
+        UpgradeRecord(self.cluster, _checked(upgrade.source.mesh)).write(upgrade)
+
+    def forget_upgrade(self, mesh: str) -> None:
+        """Take the record of an upgrade away."""
+        UpgradeRecord(self.cluster, _checked(mesh)).forget()
 
     def lock(self, mesh: str) -> AbstractContextManager[None]:
         """Hold the mesh's lease until the context closes."""
@@ -89,12 +107,14 @@ class ClusterReleases:
             generation = int(each.labels[_GENERATION])
             if each.at("type") != TYPE or generation >= release.generation:
                 continue
-            if _release(each).revision != release.revision:
+            status = Status(each.labels.get(_STATUS, Status.PENDING))
+            if status is not Status.SUPERSEDED and _release(each).revision != release.revision:
                 continue  # another control plane's, which goes on beside this one
+            past = Status.SUPERSEDED if status in (Status.DEPLOYED, Status.SUPERSEDED) else Status.FAILED
             if generation <= release.generation - KEPT:
                 self.cluster.delete(each.ref)
-            elif each.labels.get(_STATUS) != Status.SUPERSEDED:
-                self.cluster.patch(each.ref, {"metadata": {"labels": {_STATUS: str(Status.SUPERSEDED)}}})
+            elif status is not past:
+                self.cluster.patch(each.ref, {"metadata": {"labels": {_STATUS: str(past)}}})
 
 
 def _checked(mesh: str) -> str:

@@ -13,7 +13,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from meshctl.model.objects import Kind
+    from meshctl.model.proxy import Seat
     from meshctl.model.release import Release
+    from meshctl.model.upgrade_path import UpgradePath
     from meshctl.ports import Cluster
 
 
@@ -48,6 +50,8 @@ class Site:
         require_kubernetes: raises `UnsupportedError` for a Kubernetes this Istio does not run on, and
             gives a warning for one that it was not tested with.
         needs: the rights that an install would need.
+        path: from which Istio to which, where there is one already.
+        seats: pods with a proxy of the control plane that is left.
     """
 
     cluster: Cluster
@@ -60,6 +64,8 @@ class Site:
     releases: tuple[Release, ...] = ()
     require_kubernetes: Callable[[str], str] = _any
     needs: Needs = _NO_NEEDS
+    path: UpgradePath | None = None
+    seats: tuple[Seat, ...] = ()
 
     @cached_property
     def ours(self) -> frozenset[tuple[str, str, str]]:

@@ -6,20 +6,21 @@ from typing import TYPE_CHECKING, Any
 
 from meshctl.model.check import Moment, check
 from meshctl.model.finding import Level, Rule
-from meshctl.model.objects import Ref
-from meshctl.model.standing import is_served
+from meshctl.model.webhook import called, endpoints_of, may_block, silence
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from meshctl.checks.site import Site
     from meshctl.model.finding import Finding
+    from meshctl.model.objects import Ref
 
 WEBHOOKS_ANSWERED = Rule(
     code="webhooks-answered",
     level=Level.ERROR,
     summary="Whatever webhook may refuse what an install sends is answered.",
-    hint="make its service ready, or remove the configuration if its owner is gone",
+    hint="`meshctl check --rescue` mends Istio's; for others, make the service ready, or remove the "
+    "configuration if its owner is gone",
 )
 _KINDS = ("MutatingWebhookConfiguration", "ValidatingWebhookConfiguration")
 _CORE = frozenset(
@@ -33,7 +34,7 @@ def webhooks(site: Site) -> Iterator[Finding]:
     for kind in _KINDS:
         for obj in site.cluster.list("admissionregistration.k8s.io/v1", kind):
             for webhook in obj.at("webhooks", ()):
-                service = webhook.get("clientConfig", {}).get("service")
+                service = called(webhook)
                 if service and _stands_in_the_way(webhook):
                     fault = _fault(site, service)
                     if fault:
@@ -41,20 +42,14 @@ def webhooks(site: Site) -> Iterator[Finding]:
 
 
 def _stands_in_the_way(webhook: Mapping[str, Any]) -> bool:
-    if webhook.get("failurePolicy", "Fail") != "Fail":
+    if not may_block(webhook):
         return False
     resources = {name for rule in webhook.get("rules", ()) for name in rule.get("resources", ())}
     return bool(resources & _CORE)
 
 
-def _fault(site: Site, service: Mapping[str, Any]) -> str:
-    ref = Ref("v1", "Service", service["namespace"], service["name"])
-    if site.cluster.get(ref) is None:
-        return f"{ref} does not exist"
+def _fault(site: Site, ref: Ref) -> str:
     slices = site.cluster.list(
-        "discovery.k8s.io/v1",
-        "EndpointSlice",
-        namespace=ref.namespace,
-        labels=f"kubernetes.io/service-name={ref.name}",
+        "discovery.k8s.io/v1", "EndpointSlice", namespace=ref.namespace, labels=endpoints_of(ref)
     )
-    return "" if is_served(slices) else f"{ref} has no ready endpoint"
+    return silence(ref, site.cluster.get(ref), slices)

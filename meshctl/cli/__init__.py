@@ -12,9 +12,14 @@ COMMANDS = {
     "Life cycle": {
         "install": ("meshctl.cli.install:install", "Install the mesh, or bring it in line."),
         "plan": ("meshctl.cli.install:plan", "Show what install would change; send nothing."),
+        "upgrade": ("meshctl.cli.upgrade:upgrade", "Bring the mesh to another version of Istio."),
+        "rollback": ("meshctl.cli.rollback:rollback", "Go back to an earlier release."),
         "uninstall": ("meshctl.cli.uninstall:uninstall", "Remove the mesh, and prove that nothing is left."),
+        "backup": ("meshctl.cli.backup:backup", "Save what you made for the mesh to a file."),
+        "restore": ("meshctl.cli.backup:restore", "Put back what a backup or an uninstall has saved."),
         "status": ("meshctl.cli.status:status", "What is installed, ready and about to expire."),
         "history": ("meshctl.cli.status:history", "Every generation that was installed here."),
+        "tag": ("meshctl.cli.groups:tag", "Names by which namespaces choose a revision."),
         "check": ("meshctl.cli.check:check", "Named checks of the cluster and the mesh."),
     },
     "Render": {

@@ -47,3 +47,16 @@ rbac = LazyGroup(
     {},
     help="The rights that commands need.",
 )
+
+tag = LazyGroup(
+    "tag",
+    {
+        "Commands": {
+            "set": ("meshctl.cli.tag:set_tag", "Make a tag lead to a revision."),
+            "list": ("meshctl.cli.tag:list_tags", "Every tag, where it leads, and who uses it."),
+            "remove": ("meshctl.cli.tag:remove_tag", "Remove a tag that nobody uses."),
+        }
+    },
+    {},
+    help="Revision tags: names by which namespaces choose a control plane that may change.",
+)

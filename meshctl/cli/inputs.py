@@ -43,6 +43,15 @@ TIMEOUT = click.option(
     help="Budget of each wait: 90s, 5m, 1h.",
 )
 
+_VERSION = click.option(
+    "--istio-version",
+    "version",
+    metavar="VERSION",
+    help="Istio minor or version; not given: the default one.",
+)
+_TO = click.option(
+    "--to", "version", metavar="VERSION", help="Istio minor or version to reach; not given: the default one."
+)
 _OPTIONS = (
     click.option(
         "-f",
@@ -63,12 +72,7 @@ _OPTIONS = (
     click.option(
         "--profile", metavar="NAME", help="Profile to start from; `default` when nothing names one."
     ),
-    click.option(
-        "--istio-version",
-        "version",
-        metavar="VERSION",
-        help="Istio minor or version; not given: the default one.",
-    ),
+    _VERSION,
     click.option("-r", "--revision", metavar="NAME", help="Control-plane revision."),
     click.option("--cluster", "only", metavar="NAME", help="This cluster of a mesh.yaml, and no other."),
 )
@@ -78,6 +82,13 @@ def inputs_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """Add `-f`, `--set`, `--profile`, `--istio-version`, `--revision` and `--cluster` to a command."""
     for option in reversed(_OPTIONS):
         function = option(function)
+    return function
+
+
+def target_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The same options, with `--to` in place of `--istio-version`."""
+    for option in reversed(_OPTIONS):
+        function = (_TO if option is _VERSION else option)(function)
     return function
 
 
@@ -155,3 +166,28 @@ def opened(app: App, wanted: Loaded) -> tuple[World, Loaded]:
     here = app.target.world()
     named = tuple(replace(cluster, name=name) for name in here.clusters)
     return here, replace(wanted, mesh=replace(wanted.mesh, clusters=named))
+
+
+def kept(app: App, asked: dict[str, Any], *, adopt: bool = False) -> tuple[World, Loaded]:
+    """As `opened`; where the options say no version or revision, those that are installed there.
+
+    With `adopt` those count, too, that other tools have installed.
+
+    Bad input is told before any cluster is asked.
+
+    Raises:
+        ConfigError: as `loaded` and `opened`; or several revisions are installed, and none is named.
+    """
+    from dataclasses import replace
+
+    from meshctl.actions.install import keeping
+    from meshctl.stages.settings.load import load
+
+    inputs, stdin = _given(app, asked)
+    world, wanted = opened(app, load(inputs, stdin=stdin))
+    version, revision = keeping(world, wanted, adopt=adopt)
+    if not (version or revision):
+        return world, wanted
+    inputs = replace(inputs, version=version or inputs.version, revision=revision or inputs.revision)
+    again = load(inputs, stdin=stdin)
+    return world, replace(again, mesh=replace(again.mesh, clusters=wanted.mesh.clusters))

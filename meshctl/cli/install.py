@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from meshctl.cli.app import App, command
-from meshctl.cli.inputs import TIMEOUT, inputs_options, loaded, opened
-from meshctl.cli.plans import counted, plan_data, plan_text
+from meshctl.cli.inputs import TIMEOUT, inputs_options, kept
+from meshctl.cli.plan_files import PLAN
+from meshctl.cli.plans import counted, plan_text
 
 if TYPE_CHECKING:
     from meshctl.actions.install import Wave
@@ -22,15 +23,19 @@ ADOPT = click.option(
 @click.command()
 @inputs_options
 @click.option("--dry-run", is_flag=True, help="Show the plan and let the API server judge it; keep nothing.")
+@PLAN
 @TAKE_OVER
 @ADOPT
 @TIMEOUT
 @command(cluster=True, yes=True, works=True)
-def install(app: App, dry_run: bool, take_over: bool, adopt: bool, timeout: float, **asked: Any) -> None:
+def install(
+    app: App, dry_run: bool, file: str, take_over: bool, adopt: bool, timeout: float, **asked: Any
+) -> None:
     """Install the mesh, or bring it in line with what is asked.
 
     Run it twice and the second run has nothing to do. A run that was stopped is continued by the
-    same command.
+    same command. It keeps to the version and the revision that are there; `meshctl upgrade` changes
+    a version. Settings are what you give now, not what was given before: the plan says what is lost.
 
     \b
     Examples:
@@ -38,28 +43,53 @@ def install(app: App, dry_run: bool, take_over: bool, adopt: bool, timeout: floa
       meshctl install --profile demo --set meshConfig.accessLogFile=/dev/stdout
       meshctl install -f operator.yaml -f values.yaml --revision canary
       meshctl install --dry-run
+      meshctl plan -o json > plan.json && meshctl install --plan plan.json
     """
     from meshctl.actions.doing import do
     from meshctl.actions.install import rehearse
     from meshctl.actions.rights import require_rights
+    from meshctl.stages.planning.plan_data import plan_data
 
+    if file:
+        _install_plan(app, file, asked)
+        return
     world, waves = _waves(app, asked, take_over=take_over, adopt=adopt, seconds=timeout)
     for wave in waves:
         if wave.plan.is_empty:
-            app.report.result({"changed": False, **plan_data(wave.plan)}, _unchanged(wave))
+            app.report.result({"changed": False, **plan_data(wave.plan)}, unchanged(wave))
             continue
         if dry_run:
             app.report.result(plan_data(wave.plan), plan_text(wave.plan))
-            for event in rehearse(world, wave):
+            for event in rehearse(world, wave.plan):
                 app.report.event(event)
             continue
-        app.report.note(_headline(wave))
+        app.report.note(headline(wave))
         for warning in wave.plan.warnings:
             app.report.note(f"! {warning}")
         require_rights(world.clusters[wave.cluster], wave.plan)
         app.confirm("Go on?")
         for event in do(world, wave.plan):
             app.report.event(event)
+
+
+def _install_plan(app: App, file: str, asked: dict[str, Any]) -> None:
+    from meshctl.actions.doing import do
+    from meshctl.actions.rights import require_rights
+    from meshctl.cli.plan_files import headline, planned
+    from meshctl.stages.planning.plan_data import plan_data
+
+    world, found = planned(app, file, asked)
+    if found.release is None or found.plan.is_empty:
+        said = "the cluster is as planned; nothing was sent"
+        app.report.result({"changed": False, **plan_data(found.plan)}, said)
+        return
+    app.report.note(f"{headline(found.release, found.plan.cluster)}: {counted(found.plan)}")
+    for warning in found.plan.warnings:
+        app.report.note(f"! {warning}")
+    require_rights(world.clusters[found.plan.cluster], found.plan)
+    app.confirm("Go on?")
+    for event in do(world, found.plan):
+        app.report.event(event)
 
 
 @click.command()
@@ -70,31 +100,37 @@ def install(app: App, dry_run: bool, take_over: bool, adopt: bool, timeout: floa
 def plan(app: App, take_over: bool, adopt: bool, **asked: Any) -> None:
     """Show what install would send, object by object and leaf by leaf; send nothing.
 
+    In JSON or YAML it can be applied later, with `meshctl install --plan`.
+
     \b
     Examples:
       meshctl plan
-      meshctl plan --profile demo -o json
+      meshctl plan --profile demo -o json > plan.json
     """
-    _, waves = _waves(app, asked, take_over=take_over, adopt=adopt)
+    from meshctl.actions.plan_file import sealed
+
+    world, waves = _waves(app, asked, take_over=take_over, adopt=adopt)
     for wave in waves:
-        app.report.result(plan_data(wave.plan), plan_text(wave.plan))
+        if app.report.form == "text":
+            app.report.result(None, plan_text(wave.plan))
+        else:
+            app.report.result(sealed(world, wave.plan, take_over=take_over, adopt=adopt), "")
 
 
 def _waves(app: App, asked: dict[str, Any], **choices: Any) -> Any:
     from meshctl.actions.install import install as actions_install
 
-    wanted = loaded(app, asked)  # before the cluster: bad input is told without asking anybody
-    world, mesh = opened(app, wanted)
+    world, mesh = kept(app, asked, adopt=choices["adopt"])
     return world, actions_install(world, mesh, **choices)
 
 
-def _headline(wave: Wave) -> str:
+def headline(wave: Wave) -> str:
     values = wave.values
     named = f", revision {values.revision}" if values.revision else ""
     what = f"Istio {values.version.full}, profile {values.profile}{named}"
     return f"{what}, into {wave.cluster}: {counted(wave.plan)}"
 
 
-def _unchanged(wave: Wave) -> str:
+def unchanged(wave: Wave) -> str:
     values = wave.values
     return f"Istio {values.version.full}, profile {values.profile}, is installed as asked; nothing was sent"

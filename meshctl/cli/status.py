@@ -12,18 +12,24 @@ FINDINGS = 3
 
 
 @click.command()
+@click.option(
+    "--drift", is_flag=True, help="Only what was changed behind our back since it was installed, and by whom."
+)
 @command(cluster=True)
-def status(app: App) -> int:
+def status(app: App, drift: bool) -> int:
     """What is installed, by whom, whether it is ready, and for how long its certificates last.
 
     It works for meshes of istioctl and Helm too, and while istiod does not. Exit code 3 when
-    something is wrong.
+    something is wrong, or with --drift when something is not as it was installed.
 
     \b
     Examples:
       meshctl status
       meshctl status -o json
+      meshctl status --drift
     """
+    if drift:
+        return _drift(app)
     from meshctl.actions.status import status as ask
     from meshctl.cli.tables import mesh_text
     from meshctl.stages.seeing.status_data import mesh_status_data
@@ -31,6 +37,15 @@ def status(app: App) -> int:
     answer = ask(app.target.world(), istio_namespace=app.target.istio_namespace)
     app.report.result(mesh_status_data(answer), mesh_text(answer))
     return 0 if answer.is_sound else FINDINGS
+
+
+def _drift(app: App) -> int:
+    from meshctl.actions.drift import drifted
+    from meshctl.cli.drift import drift_data, drift_text
+
+    answers = drifted(app.target.world())
+    app.report.result(drift_data(answers), drift_text(answers))
+    return FINDINGS if any(each.objects for each in answers) else 0
 
 
 @click.command()

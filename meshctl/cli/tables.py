@@ -49,10 +49,10 @@ def mesh_text(status: MeshStatus) -> str:
 def history_text(releases: tuple[Release, ...]) -> str:
     """One line a generation."""
     rows = [
-        (str(r.generation), r.status, r.version, r.revision or "default", r.profile, r.created)
+        (str(r.generation), r.status, r.version, r.revision or "default", r.profile, r.created, r.cause)
         for r in releases
     ]
-    header = ("GENERATION", "STATUS", "VERSION", "REVISION", "PROFILE", "CREATED")
+    header = ("GENERATION", "STATUS", "VERSION", "REVISION", "PROFILE", "CREATED", "CAUSE")
     return table(rows, header) if rows else "nothing was installed here by meshctl"
 
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from meshctl.cli.app import App, command
 from meshctl.cli.inputs import DURATION, TIMEOUT
-from meshctl.cli.plans import attached_text, left_text, plan_text, removal_data
+from meshctl.cli.plans import left_text, removal_data, removal_text
 from meshctl.errors import FailedError
+
+if TYPE_CHECKING:
+    from meshctl.actions.uninstall import Leave
+    from meshctl.ports import World
 
 
 @click.command()
@@ -33,7 +37,18 @@ from meshctl.errors import FailedError
     metavar="FILE",
     help="Where your Istio resources are saved before their definitions go.",
 )
-@click.option("--mesh", default="mesh", show_default=True, metavar="NAME", help="Name of the mesh.")
+@click.option(
+    "--revision",
+    metavar="NAME",
+    help="Only this control plane; `default` is the unnamed one. What others share stays.",
+)
+@click.option(
+    "--uninject",
+    is_flag=True,
+    help="First take sidecars out of running workloads: they make their pods anew, without.",
+)
+@click.option("--force", is_flag=True, help="Go on though proxies are attached, or tags lead here.")
+@click.option("--mesh", metavar="NAME", default="", help="Name of the mesh; the only one when not given.")
 @click.option(
     "--drain",
     default="2s",
@@ -49,43 +64,58 @@ def uninstall(app: App, drain: float, dry_run: bool, timeout: float, **scope: An
     """Remove the mesh, wait until it is really gone, and compare with what was there before.
 
     It needs no files, and neither istiod nor its webhooks have to work. Without --purge the custom
-    resource definitions and your resources stay.
+    resource definitions and your resources stay. It refuses while proxies are attached: delete or restart
+    their workloads, or let --uninject take the sidecars out.
 
     \b
     Examples:
       meshctl uninstall
-      meshctl uninstall --purge --yes
+      meshctl uninstall --uninject --yes
+      meshctl uninstall --revision 1-31-0
+      meshctl uninstall --purge --force --yes
       meshctl uninstall --purge --dry-run -o json
     """
-    from meshctl.actions.doing import do
-    from meshctl.actions.rights import require_rights
     from meshctl.actions.uninstall import uninstall as actions_uninstall
     from meshctl.model.removal import Scope
 
     world = app.target.world()
     wanted = Scope(namespace=app.target.istio_namespace, seconds=timeout, **scope)
-    for leave in actions_uninstall(world, wanted, drain=max(1, round(drain))):
+    seconds = max(1, round(drain))
+    for leave in actions_uninstall(world, wanted, drain=seconds):
         if leave.plan.is_empty and not dry_run:
             left = leave.left(world)
             app.report.result(
-                removal_data(leave, left), f"there is no mesh to remove\n{left_text(left)}".rstrip()
+                removal_data(leave, left),
+                f"there is nothing to remove\n{left_text(left, leave.scope.revision)}".rstrip(),
             )
             continue
-        app.report.note(plan_text(leave.plan))
-        if leave.attached:
-            app.report.note(attached_text(leave.attached))
+        for part in filter(None, removal_text(leave)):
+            app.report.note(part)
         if dry_run:
+            for refusal in leave.refusals:
+                app.report.note(f"! it would be refused: {refusal.code}")
             app.report.result(removal_data(leave, ()), "")
             continue
-        require_rights(world.clusters[leave.cluster], leave.plan)
-        app.confirm(f"Remove all this from {leave.cluster}?")
-        for event in do(world, leave.plan):
-            app.report.event(event)
-        left = leave.left(world)
-        app.report.result(removal_data(leave, left), left_text(left))
-        if any(not each.meant for each in left):
-            raise FailedError(
-                "residue",
-                f"{sum(not each.meant for each in left)} objects of the mesh are left",
-                hint="run the same command again; if they stay, see which finalizers hold them",
-            )
+        _remove(app, world, leave, seconds)
+
+
+def _remove(app: App, world: World, leave: Leave, drain: int) -> None:
+    """Ask, do it, and say what is left."""
+    from meshctl.actions.rights import require_rights
+    from meshctl.actions.uninstall import remove
+
+    for refusal in leave.refusals:
+        raise refusal
+    for plan in (leave.freeing, leave.plan):
+        require_rights(world.clusters[leave.cluster], plan)
+    app.confirm(f"Remove all this from {leave.cluster}?")
+    for event in remove(world, leave, drain=drain):
+        app.report.event(event)
+    left = leave.left(world)
+    app.report.result(removal_data(leave, left), left_text(left, leave.scope.revision))
+    if any(not each.meant for each in left):
+        raise FailedError(
+            "residue",
+            f"{sum(not each.meant for each in left)} objects of the mesh are left",
+            hint="run the same command again; if they stay, see which finalizers hold them",
+        )

@@ -20,6 +20,8 @@ class Moment(StrEnum):
     """Before an install: would it work?"""
     AFTER = "after"
     """Once there is a mesh: does it work?"""
+    UPGRADE = "upgrade"
+    """Before an upgrade: would it work? What must hold before an install must hold then, too."""
     ALWAYS = "always"
 
 
@@ -47,7 +49,8 @@ class Check:
 
     def fits(self, moment: Moment) -> bool:
         """Whether it is asked at a moment."""
-        return self.moment in (moment, Moment.ALWAYS)
+        also = Moment.BEFORE if moment is Moment.UPGRADE else moment
+        return self.moment in (moment, also, Moment.ALWAYS)
 
 
 @dataclass(frozen=True)

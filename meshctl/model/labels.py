@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from meshctl.model.objects import Object
 
 MESH: Final = "meshctl.dev/mesh"
@@ -19,6 +21,8 @@ NETWORK: Final = "topology.istio.io/network"
 """The network of a namespace, a pod, or the gateway into it."""
 OPERATOR: Final = "operator.istio.io/component"
 """The component in istioctl's words; on what we render too, as upstream's own objects have it."""
+OWNER: Final = "install.operator.istio.io/owning-resource"
+"""The value `ownerName` of whoever made the object, in istioctl's words."""
 GENERATED: Final = "gateway.istio.io/managed"
 """On what istiod makes for a Gateway of the Gateway API."""
 INJECTED: Final = "service.istio.io/canonical-name"
@@ -26,7 +30,10 @@ INJECTED: Final = "service.istio.io/canonical-name"
 PROXY: Final = "istio-proxy"
 """Name of the container with the proxy, in a sidecar, a gateway and a ztunnel."""
 
-_OWNER: Final = "install.operator.istio.io/owning-resource"
+HELM_RELEASE: Final = "meta.helm.sh/release-name"
+"""Annotation of what Helm installed: the release it is part of; `-namespace` says where that is kept."""
+
+_BY_ISTIOCTL: Final = "operator.istio.io/managed"
 _MANAGED_BY: Final = "app.kubernetes.io/managed-by"
 
 
@@ -41,8 +48,30 @@ def installed_by(obj: Object) -> str:
         return "meshctl"
     if GENERATED in labels:
         return "istiod"
-    if OPERATOR in labels or _OWNER in labels:
-        return "istioctl"
-    if "meta.helm.sh/release-name" in obj.annotations:
+    if HELM_RELEASE in obj.annotations and _BY_ISTIOCTL not in labels:
         return "helm"
+    if labels.keys() & {OPERATOR, OWNER, _BY_ISTIOCTL}:
+        return "istioctl"
     return labels.get(_MANAGED_BY, "").lower()
+
+
+def selection(selector: Mapping[str, Any]) -> str:
+    """A label selector of an object, `matchLabels` and `matchExpressions`, as the API server takes it."""
+    equal = sorted((selector.get("matchLabels") or {}).items())
+    return ",".join(
+        [f"{key}={value}" for key, value in equal]
+        + [_requirement(each) for each in selector.get("matchExpressions") or ()]
+    )
+
+
+def _requirement(expression: Mapping[str, Any]) -> str:
+    key, values = expression["key"], ",".join(expression.get("values") or ())
+    match expression["operator"]:
+        case "Exists":
+            return str(key)
+        case "DoesNotExist":
+            return f"!{key}"
+        case "In":
+            return f"{key} in ({values})"
+        case _:
+            return f"{key} notin ({values})"

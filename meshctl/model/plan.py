@@ -19,17 +19,46 @@ class Condition(StrEnum):
     GONE = "gone"
 
 
+@dataclass(frozen=True, slots=True, order=True)
+class Holder:
+    """A field manager that holds a place in a live object, as `managedFields` tells.
+
+    Attributes:
+        manager: its name, `kubectl-edit`.
+        operation: `Apply` for one that declares what it wants, `Update` for one that just changed it.
+        subresource: what it was changed through, such as `scale`; empty for the object itself.
+        time: when it last changed what it holds of the object, RFC 3339; empty where nothing tells.
+    """
+
+    manager: str
+    operation: str = "Update"
+    subresource: str = ""
+    time: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class Change:
     """One leaf that differs: dotted path, value seen (None when absent), value wanted (None: removed).
 
-    `owner` is the field manager that holds it now, where it is not ours.
+    Attributes:
+        path: where in the object.
+        seen: what is there.
+        wanted: what is to be there.
+        holders: the field managers that hold it now, where it is not ours.
+        drifted: whether we had sent it, and somebody has changed it since by an update: not an owner
+            to agree with, but a change behind our back, which an install takes back.
     """
 
     path: str
     seen: Any
     wanted: Any
-    owner: str = ""
+    holders: tuple[Holder, ...] = ()
+    drifted: bool = False
+
+    @property
+    def owner(self) -> str:
+        """Names of its holders, `a, b`; empty when there is none."""
+        return ", ".join(sorted({each.manager for each in self.holders}))
 
 
 @dataclass(frozen=True)
@@ -62,6 +91,19 @@ class Delete:
 
 
 @dataclass(frozen=True, slots=True)
+class Inherit:
+    """Make ours what `managers` hold of `ref`, so that the next apply takes away what it does not ask for.
+
+    It changes nothing of the object but who holds what of it.
+    """
+
+    part: str
+    ref: Ref
+    managers: tuple[str, ...]
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Relabel:
     """Set labels of `ref`: each name with the value it gets, or None to take it away."""
 
@@ -88,13 +130,15 @@ class Restart:
 class Evict:
     """Have a pod end, and its controller put another in its place, as its disruption budgets allow.
 
-    `seconds` is how long a budget may say no.
+    `seconds` is how long a budget may say no. Where `uid` is told, another pod of the name is left alone:
+    it is the one that was put in place.
     """
 
     part: str
     ref: Ref
     seconds: float
     why: str = ""
+    uid: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,21 +152,56 @@ class Strip:
 
 @dataclass(frozen=True, slots=True)
 class Save:
-    """Write all objects named by `refs` to a file of the user's before they go."""
+    """Write all objects named by `refs` to a file of the user's before they go.
+
+    `head` is YAML that stands before them: what is worth keeping though it does not go.
+    """
 
     part: str
     refs: tuple[Ref, ...]
     file: str
+    head: str = field(default="", repr=False)  # settings may hold tokens
+
+
+@dataclass(frozen=True)
+class Restore:
+    """Put `object` of the user's back as it was saved: as a new one, or in place of `live`."""
+
+    part: str
+    object: Object
+    live: Object | None = None
+    changes: tuple[Change, ...] = ()
+
+    @property
+    def ref(self) -> Ref:
+        """What is put back."""
+        return self.object.ref
 
 
 @dataclass(frozen=True, slots=True)
 class Await:
-    """Wait until `ref` meets `condition`; `seconds` is the budget."""
+    """Wait until `ref` meets `condition`.
+
+    Attributes:
+        part: what it belongs to.
+        ref: what is waited for.
+        condition: the state that it must come to.
+        seconds: the budget; it begins anew with each new pod of a workload that replaces its pods.
+        or_gone: whether it is well, too, when it is not there any more.
+        uid: the object that must be gone; another of its name does not count. Empty: any.
+        revision: the control-plane revision that its pod template must name; empty: any.
+        pods: whether its pods are counted one by one, as its own count is a moment behind: above 0. As many
+            must be ready as it wants itself, or this many where it does not say.
+    """
 
     part: str
     ref: Ref
     condition: Condition
     seconds: float
+    or_gone: bool = False
+    uid: str = ""
+    revision: str = ""
+    pods: int = 0
 
 
 @dataclass(frozen=True)
@@ -138,7 +217,9 @@ class Record:
         return "release"
 
 
-Step: TypeAlias = Apply | Delete | Relabel | Restart | Evict | Strip | Save | Await | Record
+Step: TypeAlias = (
+    Apply | Delete | Inherit | Relabel | Restart | Evict | Strip | Save | Restore | Await | Record
+)
 
 
 @dataclass(frozen=True)

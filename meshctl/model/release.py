@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from meshctl.model.manifest import Manifest
+    from meshctl.model.mesh import Layer, Mesh
     from meshctl.model.objects import Ref
 
 
@@ -21,6 +22,21 @@ class Status(StrEnum):
     FAILED = "failed"
     SUPERSEDED = "superseded"
     UNINSTALLING = "uninstalling"
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a release was made from, so that the same can be asked for again.
+
+    Attributes:
+        mesh: the whole mesh with its topology; without an identifier where no mesh.yaml says one.
+        settings: the user's own trees with the layer of each, lowest first, in the shape of an
+            IstioOperator's `spec`. They are not laid over each other, as null and what is said of
+            lists would not come through that unchanged.
+    """
+
+    mesh: Mesh
+    settings: tuple[tuple[Layer, Mapping[str, Any]], ...] = field(default=(), repr=False)
 
 
 @dataclass(frozen=True)
@@ -43,6 +59,9 @@ class Release:
         inventory: names of all objects seen before the first generation, so that uninstall can tell
             what was there before; carried on from generation to generation.
         labelled: namespaces that meshctl labelled, with the labels as they were before.
+        asked: what it was made from; None in records of before this was kept.
+        cause: why there is this generation, for people: `upgrade from 1.31.0`, `rollback to 2`.
+        restores: generation whose manifest this one has again; 0 where it has its own.
     """
 
     mesh: str
@@ -58,6 +77,9 @@ class Release:
     values: Mapping[str, Any] = field(repr=False)
     inventory: tuple[Ref, ...] = ()
     labelled: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = ()
+    asked: Asked | None = None
+    cause: str = ""
+    restores: int = 0
 
     @property
     def refs(self) -> frozenset[Ref]:

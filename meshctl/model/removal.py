@@ -23,6 +23,8 @@ class Scope:
         strip: take finalizers of resources away whose definitions go, so that they cannot hold them.
         file: where the user's resources are saved before their definitions go.
         seconds: budget of each wait.
+        force: go on though proxies are attached, or tags lead to what goes.
+        uninject: take sidecars out of running workloads first.
     """
 
     mesh: str
@@ -33,6 +35,8 @@ class Scope:
     strip: bool = False
     file: str = "istio-resources.yaml"
     seconds: float = 300.0
+    force: bool = False
+    uninject: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -38,6 +39,9 @@ class Method(StrEnum):
     """By its own rolling update."""
     EVICT = "evict"
     """Pod by pod through the eviction API, as its disruption budgets allow."""
+    FOLLOW = "follow"
+    """By istiod itself, which makes it for a Gateway of the Gateway API: whoever leads that one writes
+    the pod template anew."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,11 +115,12 @@ class Upgrade:
         stage: what it is at.
         batches: in order, workloads before gateways; settled when the new control plane stands.
         passed: how many batches have passed their gate.
-        attempt: how often a batch was begun; told in the pod templates, so that it is not begun twice.
+        attempt: how many movements, there or back, have ended; told in the pod templates.
         labelled: namespaces whose labels were changed, with those labels as they were before.
         tags: revision tags that are moved at the end, with the revision they led to.
         gate: what must hold after each batch.
         pause: whether to stop after each batch.
+        returning: whether the batch that is next goes back just now, because it failed.
         reason: why it stopped; empty while it goes on.
     """
 
@@ -130,4 +135,14 @@ class Upgrade:
     tags: tuple[tuple[str, str], ...] = ()
     gate: Gate = field(default_factory=Gate)
     pause: bool = False
+    returning: bool = False
     reason: str = ""
+
+    @property
+    def moment(self) -> str:
+        """What is written into pod templates by the attempt under way, RFC 3339.
+
+        It follows from the record alone, so that a run that continues another makes no pod anew twice.
+        """
+        begun = datetime.fromisoformat(self.created) + timedelta(seconds=self.attempt)
+        return begun.isoformat(timespec="seconds")

@@ -39,6 +39,7 @@ class Version:
         upgrades_from: minors whose control planes we step from.
         crds: minor of the custom resource definitions.
         features: names of what this minor does.
+        oldest_proxy: minor of the oldest proxies that upstream lets its control plane serve.
     """
 
     minor: str
@@ -47,6 +48,7 @@ class Version:
     upgrades_from: tuple[str, ...]
     crds: str
     features: frozenset[str]
+    oldest_proxy: str = ""
 
 
 @dataclass(frozen=True)

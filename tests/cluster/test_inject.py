@@ -42,7 +42,7 @@ def mesh(cluster: KubeCluster, kubeconfig: str) -> Iterator[KubeCluster]:
     try:
         yield cluster
     finally:
-        _meshctl("uninstall", "--purge", "--yes", "--kubeconfig", kubeconfig)
+        _meshctl("uninstall", "--purge", "--force", "--yes", "--kubeconfig", kubeconfig)
 
 
 @pytest.fixture(scope="module")

@@ -24,9 +24,9 @@ DEMO = Path(__file__).parents[2] / "examples" / "demo" / "services.yaml"
 def meshctl(kubeconfig: str, tmp_path: Path) -> Iterator[Command]:
     """The command, on a cluster without a mesh; whatever a test leaves is removed."""
     command = Command(kubeconfig, tmp_path)
-    command.run("uninstall", "--purge", "--yes", check=None)
+    command.run("uninstall", "--purge", "--force", "--yes", check=None)
     yield command
-    command.run("uninstall", "--purge", "--yes")
+    command.run("uninstall", "--purge", "--force", "--yes")
 
 
 @pytest.fixture

@@ -223,7 +223,7 @@ def mesh(world: Person) -> Iterator[Person]:
         yield world
     finally:
         world.kubectl("delete", "namespace", "app")
-        removed = world.meshctl("uninstall", "--purge", "--yes")
+        removed = world.meshctl("uninstall", "--purge", "--force", "--yes")
         assert "nothing of the mesh is left" in removed.stdout
 
 

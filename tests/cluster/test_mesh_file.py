@@ -55,5 +55,5 @@ def test_a_primary_of_a_mesh_file_is_installed_with_its_gateway_and_leaves_nothi
     env = {each["name"]: each.get("value") for each in istiod.at("spec.template.spec.containers[0].env")}
     assert (env["CLUSTER_ID"], env["EXTERNAL_ISTIOD"]) == ("west", "true")
     assert meshctl.json("plan", *ASKED)["empty"]
-    meshctl.run("uninstall", "--mesh", "fleet", "--purge", "--yes")
+    meshctl.run("uninstall", "--purge", "--yes")
     assert snapshot(cluster) == before

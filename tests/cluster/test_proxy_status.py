@@ -44,7 +44,7 @@ def world(cluster: KubeCluster, kubeconfig: str) -> Iterator[World]:
     try:
         yield found
     finally:
-        _meshctl("uninstall", "--purge", "--yes", "--kubeconfig", kubeconfig)
+        _meshctl("uninstall", "--purge", "--force", "--yes", "--kubeconfig", kubeconfig)
 
 
 @pytest.fixture

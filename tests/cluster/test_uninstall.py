@@ -1,15 +1,20 @@
-"""Uninstall in the situations that people fear: a lost record, another installer, things that are stuck."""
+"""Uninstall in the situations that people fear: a lost record, another installer, things that are stuck,
+proxies that would be left alone, and one control plane of several.
+"""
 
 from __future__ import annotations
 
+import json
 import subprocess
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from meshctl.adapters.kube import KubeCluster
 from meshctl.adapters.releases import NAMESPACE, TYPE
+from meshctl.model.labels import INJECTED
 from meshctl.model.objects import Object, Ref
 from meshctl.sandbox import status
 from tests.cluster.command import Command, snapshot
@@ -25,9 +30,9 @@ HOME = Ref("v1", "Namespace", "", "istio-system")
 def meshctl(kubeconfig: str, tmp_path: Path) -> Iterator[Command]:
     """The command, on a cluster without a mesh; whatever a test leaves is removed."""
     command = Command(kubeconfig, tmp_path)
-    command.run(*PURGE, check=None)
+    command.run(*PURGE, "--force", check=None)
     yield command
-    command.run(*PURGE)
+    command.run(*PURGE, "--force")
 
 
 @pytest.fixture
@@ -124,3 +129,97 @@ def test_a_namespace_that_cannot_be_emptied_is_told_with_the_cause(
     cluster.delete(unanswered.ref)
     meshctl.run(*PURGE)
     assert snapshot(cluster) == before
+
+
+def test_of_two_control_planes_with_tags_one_goes_and_then_the_other_and_nothing_is_left(
+    meshctl: Command, cluster: KubeCluster
+) -> None:
+    before = snapshot(cluster)
+    meshctl.run(*MINIMAL)
+    first = snapshot(cluster)
+    meshctl.run(*MINIMAL, "--revision", "canary")
+    meshctl.run("tag", "set", "prod", "--revision", "default", "--yes")
+    meshctl.run("tag", "set", "try", "--revision", "canary", "--yes")
+
+    refused = meshctl.run("uninstall", "--revision", "canary", "--yes", check=1)
+    assert "tags-lead-here" in refused.stderr
+    assert "tag try: used by none" in refused.stderr
+    meshctl.run("tag", "remove", "try", "--yes")
+    removed = meshctl.run("uninstall", "--revision", "canary", "--yes")
+    assert removed.stdout.strip() == "nothing of revision canary is left"
+    meshctl.run("tag", "remove", "prod", "--yes")
+    assert snapshot(cluster).keys() == first.keys() | {f"Secret {NAMESPACE}/meshctl.mesh.v2"}
+    assert [each["status"] for each in meshctl.json("history")] == ["deployed", "superseded"]
+
+    meshctl.run("tag", "set", "prod", "--revision", "default", "--yes")
+    report = json.loads(meshctl.run(*PURGE, "-o", "json").stdout.splitlines()[-1])
+    assert (report["left"], report["clean"], report["refused"]) == ([], True, [])
+    assert snapshot(cluster) == before
+
+
+def test_a_namespace_that_was_there_before_is_left_as_it_was(meshctl: Command, cluster: KubeCluster) -> None:
+    cluster.create(Object({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": HOME.name}}))
+    try:
+        before = snapshot(cluster)
+        meshctl.run(*MINIMAL, "--set", "global.network=west")
+        meshctl.run(*PURGE)
+        assert snapshot(cluster) == before
+    finally:
+        cluster.delete(HOME)
+
+
+def workload(namespace: str) -> Object:
+    containers = [{"name": "app", "image": "web:1"}]
+    template = {"metadata": {"labels": {"app": "web"}}, "spec": {"containers": containers}}
+    spec = {"replicas": 2, "selector": {"matchLabels": {"app": "web"}}, "template": template}
+    meta = {"name": "web", "namespace": namespace}
+    return Object({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": meta, "spec": spec})
+
+
+def bare(namespace: str) -> Object:
+    meta = {"name": "bare", "namespace": namespace}
+    spec = {"containers": [{"name": "app", "image": "web:1"}]}
+    return Object({"apiVersion": "v1", "kind": "Pod", "metadata": meta, "spec": spec})
+
+
+def awaited(what: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 60
+    while not what() and time.monotonic() < deadline:
+        time.sleep(0.3)
+    assert what()
+
+
+@pytest.mark.full("workloads that are made anew")
+def test_sidecars_are_taken_out_of_running_workloads_before_the_control_plane_goes(
+    meshctl: Command, cluster: KubeCluster, namespace: str
+) -> None:
+    meshctl.run(*MINIMAL)
+    home = Ref("v1", "Namespace", "", namespace)
+    assert cluster.patch(home, {"metadata": {"labels": {"istio-injection": "enabled"}}})
+    web = cluster.create(workload(namespace)).ref
+    single = cluster.create(bare(namespace)).ref
+
+    def ready() -> bool:
+        there = cluster.get(web)
+        return there is not None and there.at("status.readyReplicas") == 2
+
+    def proxies() -> int:
+        return len(cluster.list("v1", "Pod", namespace=namespace, labels=INJECTED))
+
+    awaited(lambda: ready() and proxies() == 3)
+    refused = meshctl.run("uninstall", "--yes", check=1)
+    assert "proxies-attached" in refused.stderr
+    assert "3 proxies" in refused.stderr
+    stopped = meshctl.run("uninstall", "--uninject", "--yes", check=1)
+    assert f"{single.place}: nothing would put another pod in its place" in stopped.stderr
+    assert (cluster.get(web), proxies()) != (None, 0)
+
+    cluster.delete(single, grace=0)
+    awaited(lambda: cluster.get(single) is None)
+    meshctl.run("uninstall", "--uninject", "--yes")
+    assert ready()
+    assert proxies() == 0
+    assert cluster.get(Ref("apps/v1", "Deployment", HOME.name, "istiod")) is None
+    there = cluster.get(home)
+    assert there is not None
+    assert there.labels["istio-injection"] == "enabled"

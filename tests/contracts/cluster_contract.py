@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -11,6 +12,11 @@ import pytest
 from meshctl.errors import ConflictError, FailedError
 from meshctl.model.objects import Object, Ref
 from meshctl.ports import Cluster
+from meshctl.sandbox.versions import APP_IMAGE
+from meshctl.stages.applying.readiness import unready
+
+PATIENCE = 60.0
+"""Seconds until what a real cluster does in its own time has to be done; not a measure of anything."""
 
 
 def config_map(namespace: str, name: str = "a", **data: str) -> Object:
@@ -34,6 +40,29 @@ def definition(group: str) -> Object:
             "spec": {"group": group, "scope": "Namespaced", "names": names, "versions": [version]},
         }
     )
+
+
+def ready_pod(namespace: str) -> Object:
+    meta = {"name": "evictable", "namespace": namespace, "labels": {"app": "evictable"}}
+    container = {"name": "app", "image": APP_IMAGE, "imagePullPolicy": "IfNotPresent"}
+    status = {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]}
+    spec = {"containers": [container], "terminationGracePeriodSeconds": 0}
+    return Object({"apiVersion": "v1", "kind": "Pod", "metadata": meta, "spec": spec, "status": status})
+
+
+def budget_of(pod: Object) -> Object:
+    meta = {"name": "evictable-budget", "namespace": pod.ref.namespace}
+    spec = {"minAvailable": 1, "selector": {"matchLabels": dict(pod.labels)}}
+    return Object({"apiVersion": "policy/v1", "kind": "PodDisruptionBudget", "metadata": meta, "spec": spec})
+
+
+def eventually(look: Callable[[], Any], fits: Callable[[Any], object]) -> Any:
+    """What `look` gives once it fits."""
+    end = time.monotonic() + PATIENCE
+    while not fits(seen := look()):
+        assert time.monotonic() < end, seen
+        time.sleep(0.1)
+    return seen
 
 
 class ClusterContract:
@@ -129,6 +158,14 @@ class ClusterContract:
         assert found.content == a.content
         assert cluster.get(Ref("v1", "ConfigMap", namespace, "b")) is None
 
+    def test_a_dry_run_of_creating_keeps_nothing_and_refuses_what_is_there(
+        self, cluster: Cluster, namespace: str, a: Object
+    ) -> None:
+        assert cluster.create(config_map(namespace, "b", one="9"), dry_run=True).at("data.one") == "9"
+        assert cluster.get(Ref("v1", "ConfigMap", namespace, "b")) is None
+        with pytest.raises(ConflictError):
+            cluster.create(a, dry_run=True)
+
     def test_applying_into_a_missing_namespace_is_refused(self, cluster: Cluster) -> None:
         with pytest.raises(FailedError) as caught:
             cluster.apply(config_map("no-such-namespace", one="1"))
@@ -178,6 +215,38 @@ class ClusterContract:
         assert there.at("metadata.deletionTimestamp")
         cluster.patch(held.ref, {"metadata": {"finalizers": None}})
         assert cluster.get(held.ref) is None
+
+    @pytest.fixture
+    def pod(self, cluster: Cluster, namespace: str) -> Iterator[Object]:
+        """A pod that is ready: a real kubelet makes it so, and the fake keeps what it is told."""
+        pod = cluster.create(ready_pod(namespace))
+        yield eventually(lambda: cluster.get(pod.ref), lambda seen: seen is not None and not unready(seen))
+        cluster.delete(pod.ref, grace=0)
+
+    def test_evicting_what_is_not_there_is_told(self, cluster: Cluster, namespace: str) -> None:
+        assert not cluster.evict(Ref("v1", "Pod", namespace, "nothing"))
+        assert not cluster.evict(Ref("v1", "Pod", namespace, "nothing"), uid="some")
+
+    def test_only_the_very_pod_is_evicted(self, cluster: Cluster, pod: Object) -> None:
+        assert not cluster.evict(pod.ref, uid="00000000-0000-0000-0000-000000000000")
+        there = cluster.get(pod.ref)
+        assert there is not None
+        assert not there.is_leaving
+        assert cluster.evict(pod.ref, uid=pod.uid)
+        eventually(lambda: cluster.get(pod.ref), lambda seen: seen is None)
+
+    def test_a_disruption_budget_says_whether_a_pod_may_be_evicted(
+        self, cluster: Cluster, pod: Object
+    ) -> None:
+        budget = cluster.create(budget_of(pod))
+        try:
+            with pytest.raises(FailedError) as caught:
+                cluster.evict(pod.ref)
+        finally:
+            cluster.delete(budget.ref)
+        assert caught.value.code == "budget-exhausted"
+        assert budget.ref.name in " ".join(caught.value.details)
+        assert cluster.evict(pod.ref)
 
     def test_a_watch_begins_with_what_exists_and_tells_changes(self, cluster: Cluster, a: Object) -> None:
         watch = cluster.watch("v1", "ConfigMap", namespace=a.ref.namespace, name="a", seconds=30)

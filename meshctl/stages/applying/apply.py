@@ -12,9 +12,25 @@ from typing import TYPE_CHECKING, assert_never
 
 from meshctl.errors import ConflictError, FailedError, MeshctlError, StoppedError, UnreachableError
 from meshctl.model.event import Changed, Done, Failed, Skipped, Started, Unchanged, Waiting
-from meshctl.model.plan import Apply, Await, Condition, Delete, Evict, Record, Relabel, Restart, Save, Strip
+from meshctl.model.objects import Object
+from meshctl.model.plan import (
+    Apply,
+    Await,
+    Condition,
+    Delete,
+    Evict,
+    Inherit,
+    Record,
+    Relabel,
+    Restart,
+    Restore,
+    Save,
+    Strip,
+)
 from meshctl.model.release import Status
+from meshctl.ports import RESTORER
 from meshctl.stages.applying.awaiting import Interrupted, wait
+from meshctl.stages.applying.inheriting import inherit
 from meshctl.stages.applying.saving import dump
 
 if TYPE_CHECKING:
@@ -91,7 +107,10 @@ def _mark_failed(releases: Releases, plan: Plan, phase: Phase) -> None:
 
 def _check_current(releases: Releases, record: Release) -> None:
     """A plan made before somebody else's was done would undo their work."""
-    newest = max(releases.of(record.mesh), key=lambda each: each.generation, default=None)
+    known = releases.of(record.mesh)
+    if record.status is Status.UNINSTALLING:  # what is installed beside it meanwhile is not in its way
+        known = tuple(each for each in known if each.revision == record.revision)
+    newest = max(known, key=lambda each: each.generation, default=None)
     if newest is None or newest.generation < record.generation:
         return
     is_ours = newest.generation == record.generation
@@ -192,6 +211,8 @@ class _Run:
                 foreground = step.ref.kind in _FOREGROUND
                 there = self.cluster.delete(step.ref, foreground=foreground, grace=step.grace)
                 tell(Changed(group, subject, "removed") if there else Unchanged(group, subject))
+            case Inherit():
+                tell(inherit(self.cluster, step))
             case Relabel():
                 patch = {"metadata": {"labels": dict(step.labels)}}
                 there = self.cluster.patch(step.ref, patch) is not None
@@ -205,6 +226,8 @@ class _Run:
                 tell(Changed(group, subject, "finalizers stripped") if there else Unchanged(group, subject))
             case Save():
                 tell(self._save(step))
+            case Restore():
+                tell(self._restore(step, tell, stop))
             case Await():
                 waited = wait(
                     self.cluster, self.clock, step, lambda cause: tell(Waiting(group, subject, cause)), stop
@@ -216,23 +239,35 @@ class _Run:
             case _:
                 assert_never(step)
 
-    def _apply(self, step: Apply, tell: Callable[[Event], None], stop: threading.Event) -> Event:
-        group, subject = step.part, _subject(step)
+    def _judged(
+        self,
+        send: Callable[[], Object],
+        step: Apply | Restore,
+        tell: Callable[[Event], None],
+        stop: threading.Event,
+    ) -> Object:
+        """Send what webhooks judge: their pod is ready a moment before its address is known everywhere."""
         give_up = self.clock.monotonic() + _WEBHOOK_SECONDS
         pause = 0.25
         while True:
             try:
-                after = self.cluster.apply(step.object, take_over=step.take_over)
-                break
+                return send()
             except FailedError as error:
-                # A webhook's pod is ready a moment before its address is known everywhere.
                 if error.code != "webhook-unavailable" or self.clock.monotonic() >= give_up:
                     raise
-                tell(Waiting(group, subject, " ".join((error.message, *error.details))))
+                tell(Waiting(step.part, _subject(step), " ".join((error.message, *error.details))))
             if stop.is_set():
                 raise Interrupted
             self.clock.sleep(pause)
             pause = min(pause * 2, 2.0)
+
+    def _apply(self, step: Apply, tell: Callable[[Event], None], stop: threading.Event) -> Event:
+        group, subject = step.part, _subject(step)
+
+        def send() -> Object:
+            return self.cluster.apply(step.object, take_over=step.take_over)
+
+        after = self._judged(send, step, tell, stop)
         if step.live is None:
             return Changed(group, subject, "created")
         if after.at("metadata.resourceVersion") == step.live.at("metadata.resourceVersion", ""):
@@ -252,12 +287,15 @@ class _Run:
         pause = 0.5
         while True:
             try:
-                there = self.cluster.evict(step.ref)
+                there = self.cluster.evict(step.ref, uid=step.uid)
                 return Changed(group, subject, "evicted") if there else Unchanged(group, subject)
             except FailedError as error:
-                if error.code != "budget-exhausted" or self.clock.monotonic() >= give_up:
+                if error.code != "budget-exhausted":
                     raise
-                tell(Waiting(group, subject, " ".join((error.message, *error.details))))
+                cause = " ".join(error.details) or error.message
+                if self.clock.monotonic() >= give_up:
+                    raise _never_allowed(step, error, cause) from error
+                tell(Waiting(group, subject, cause))
             if stop.is_set():
                 raise Interrupted
             self.clock.sleep(pause)
@@ -268,8 +306,20 @@ class _Run:
         objects = [obj for ref in step.refs if (obj := self.cluster.get(ref)) is not None]
         if not objects:
             return Skipped(group, subject, "nothing of it is there any more")
-        self.files.write(step.file, dump(objects))
+        self.files.write(step.file, step.head + dump(objects))
         return Changed(group, subject, f"{len(objects)} object{'s' * (len(objects) > 1)} saved")
+
+    def _restore(self, step: Restore, tell: Callable[[Event], None], stop: threading.Event) -> Event:
+        def send() -> Object:
+            if step.live is None:
+                return self.cluster.create(step.object, manager=RESTORER)
+            # With the version that was compared: what changed since is not overwritten unseen.
+            version = step.live.at("metadata.resourceVersion")
+            meta = {**step.object.content["metadata"], "resourceVersion": version}
+            return self.cluster.replace(Object({**step.object.content, "metadata": meta}), manager=RESTORER)
+
+        self._judged(send, step, tell, stop)
+        return Changed(step.part, _subject(step), "put back" if step.live is None else "overwritten")
 
     def _record(self, step: Record) -> None:
         if step.forget:
@@ -278,14 +328,22 @@ class _Run:
             self.releases.write(step.release)
 
 
+def _never_allowed(step: Evict, error: FailedError, cause: str) -> FailedError:
+    return FailedError(
+        error.code,
+        f"{step.ref} was not allowed to end within {step.seconds:g} s: {cause}",
+        hint="give its PodDisruptionBudget room or its workload more replicas, then run the same command again",
+    )
+
+
 def _subject(step: Step) -> str:
     match step:
-        case Apply() | Delete() | Relabel() | Restart() | Evict() | Strip() | Await():
-            return str(step.ref)
         case Save():
             return step.file
         case Record():
             return f"{step.release.mesh} generation {step.release.generation}"
+        case Apply() | Delete() | Inherit() | Relabel() | Restart() | Evict() | Strip() | Restore() | Await():
+            return str(step.ref)
         case _:
             assert_never(step)
 

@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, assert_never
 
 from meshctl.errors import FailedError, MeshctlError
 from meshctl.model.plan import Condition
-from meshctl.stages.applying.readiness import Trouble, current, held_by, troubles, unready
+from meshctl.stages.applying.readiness import (
+    Trouble,
+    come,
+    current,
+    held_by,
+    selects,
+    troubles,
+    unready,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,13 +30,16 @@ HEARTBEAT = 0.25
 """Seconds between looks at the clock and at the wish to stop; the cluster is not asked."""
 
 _LOOK_AGAIN = 2.0  # seconds without a word about the object itself before it is read once more
+_SELDOM = 20.0  # each time without a word the next is twice as far, up to this
 _BESIDE = {
     "Deployment": ("ReplicaSet", "Pod", "Event"),
     "DaemonSet": ("Pod", "Event"),
     "StatefulSet": ("Pod", "Event"),
+    "ReplicaSet": ("Pod", "Event"),
     "Job": ("Pod", "Event"),
     "Pod": ("Event",),
 }
+_TEMPLATES_REVISION = r"spec.template.metadata.annotations.istio\.io/rev"
 _VERSIONS = {"ReplicaSet": "apps/v1", "Pod": "v1", "Event": "v1"}
 
 
@@ -51,6 +62,26 @@ class _Scene:
             shelf.pop(obj.ref.name, None)
             if change != "DELETED":
                 shelf[obj.ref.name] = obj
+
+    def lacks(self, step: Await) -> str:
+        """What is missing until the awaited is ready as the step wants it; empty when nothing is."""
+        obj = self.awaited
+        if obj is None:
+            return "" if step.or_gone else "not there yet"
+        if obj.is_leaving:
+            return "it is being removed"
+        named = obj.at(_TEMPLATES_REVISION, "")
+        if step.revision not in ("", named):
+            return f"its pod template still names revision {named or 'none'}"
+        if missing := unready(obj):
+            return missing
+        return self._lacks_pods(obj, step.pods) if step.pods else ""
+
+    def _lacks_pods(self, obj: Object, pods: int) -> str:
+        wanted = obj.at("spec.replicas", obj.at("status.desiredNumberScheduled", pods))
+        own = [pod for pod in self.of("Pod") if obj.uid in pod.owners or selects(obj, pod)]
+        ready = sum(not pod.is_leaving and not unready(pod) for pod in own)
+        return f"{ready} of {wanted} pods are ready" if ready < wanted else ""
 
     def of(self, kind: str) -> list[Object]:
         return list(self.beside.get(kind, {}).values())
@@ -86,19 +117,22 @@ def wait(
         Interrupted: `stop` was set.
     """
     scene = _Scene(cluster.get(step.ref))
-    if _is_met(step, scene.awaited):
+    if step.pods:
+        for pod in cluster.list("v1", "Pod", namespace=step.ref.namespace):
+            scene.take("ADDED", pod, step.ref)
+    if _is_met(step, scene):
         return False
     with _Sources(cluster, step) as sources:
         _Wait(cluster, clock, step, tell, stop, scene, sources.inbox).run()
     return True
 
 
-def _is_met(step: Await, obj: Object | None) -> bool:
+def _is_met(step: Await, scene: _Scene) -> bool:
     match step.condition:
         case Condition.GONE:
-            return obj is None
+            return scene.awaited is None or step.uid not in ("", scene.awaited.uid)
         case Condition.READY | Condition.ESTABLISHED:
-            return obj is not None and not obj.is_leaving and not unready(obj)
+            return not scene.lacks(step)
         case _:
             assert_never(step.condition)
 
@@ -112,7 +146,8 @@ class _Sources:
         self._watches = [
             cluster.watch(ref.api_version, ref.kind, namespace=ref.namespace, name=ref.name, seconds=seconds)
         ]
-        for kind in _BESIDE.get(ref.kind, ()) if step.condition is not Condition.GONE else ():
+        beside = _BESIDE.get(ref.kind, ("Pod",) if step.pods else ())
+        for kind in beside if step.condition is not Condition.GONE else ():
             self._watches.append(
                 cluster.watch(_VERSIONS[kind], kind, namespace=ref.namespace, seconds=seconds)
             )
@@ -147,24 +182,30 @@ class _Wait:
     scene: _Scene
     inbox: queue.SimpleQueue[tuple[str, Object] | MeshctlError]
     told: str = ""
+    come: int = 0
     since: dict[str, float] = field(default_factory=dict)
 
     def run(self) -> None:
         now = self.clock.monotonic()
-        until, look_again = now + self.step.seconds, now + _LOOK_AGAIN
-        while not _is_met(self.step, self.scene.awaited):
+        patience = _LOOK_AGAIN
+        until, look_again = now + self.step.seconds, now + patience
+        while not _is_met(self.step, self.scene):
             cause = self._judge()
             if cause != self.told:
                 self.told = cause
                 self.tell(cause)
-            if self.clock.monotonic() >= until:
+            now, new = self.clock.monotonic(), come(self.scene.awaited)
+            if new > self.come:  # one that rolls many pods may take its time for each
+                self.come, until = new, now + self.step.seconds
+            if now >= until:
                 raise self._late()
             if self._receive():
                 look_again = self.clock.monotonic() + _LOOK_AGAIN
             elif self.clock.monotonic() >= look_again:
                 # Changes that came between the first look and the watch's first list are nobody's event.
                 self.scene.awaited = self.cluster.get(self.step.ref)
-                look_again = self.clock.monotonic() + 10 * _LOOK_AGAIN
+                patience = min(2 * patience, _SELDOM)
+                look_again = self.clock.monotonic() + patience
             if self.stop.is_set():
                 raise Interrupted
 
@@ -179,7 +220,7 @@ class _Wait:
                 change, obj = news
                 self.scene.take(change, obj, self.step.ref)
                 heard = heard or obj.ref.kind == self.step.ref.kind
-                if _is_met(self.step, self.scene.awaited):
+                if _is_met(self.step, self.scene):
                     return True
                 news = self.inbox.get_nowait()
         except queue.Empty:
@@ -191,14 +232,14 @@ class _Wait:
         if self.step.condition is Condition.GONE:
             return held_by(obj) if obj else ""
         if obj is None:
-            return "not there yet"
+            return self.scene.lacks(self.step)
         seen = self.scene.troubles()
         now = self.clock.monotonic()
         self.since = {each.code: self.since.get(each.code, now) for each in seen}
         for trouble in seen:
             if now - self.since[trouble.code] >= trouble.patience:
                 raise self._hopeless(trouble)
-        return seen[0].cause if seen else unready(obj)
+        return seen[0].cause if seen else self.scene.lacks(self.step)
 
     def _hopeless(self, trouble: Trouble) -> FailedError:
         return FailedError(

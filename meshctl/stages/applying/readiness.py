@@ -66,6 +66,14 @@ def unready(obj: Object) -> str:
     return rule(obj) if rule else ""
 
 
+def come(obj: Object | None) -> int:
+    """How many pods of its present template a workload has made; it only grows while they replace others."""
+    if obj is None or _is_behind(obj):
+        return 0
+    made = obj.at("status.updatedReplicas") or obj.at("status.updatedNumberScheduled") or 0
+    return int(made)
+
+
 def selects(workload: Object, pod: Object) -> bool:
     """Whether `pod` belongs to `workload`, whichever template it was made from."""
     if workload.ref.kind == "Pod":
@@ -197,6 +205,11 @@ def _stateful_set(obj: Object) -> str:
     return "" if ready >= wanted else f"{ready} of {wanted} replicas are ready"
 
 
+def _replicas(obj: Object) -> str:
+    wanted, ready = obj.at("spec.replicas", 1), obj.at("status.readyReplicas", 0)
+    return "" if ready >= wanted else f"{ready} of {wanted} replicas are ready"
+
+
 def _pod(obj: Object) -> str:
     phase = obj.at("status.phase", "Pending")
     if phase == "Succeeded" or _is(_conditions(obj), "Ready"):
@@ -221,6 +234,8 @@ _RULES: Mapping[str, Callable[[Object], str]] = {
     "Deployment": _deployment,
     "DaemonSet": _daemon_set,
     "StatefulSet": _stateful_set,
+    "ReplicaSet": _replicas,
+    "ReplicationController": _replicas,
     "Pod": _pod,
     "Job": _job,
     "MutatingWebhookConfiguration": _injector,

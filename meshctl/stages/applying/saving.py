@@ -20,10 +20,11 @@ _APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 
 def dump(objects: Iterable[Object]) -> str:
     """Objects as YAML documents that can be applied again, sorted, without what the server filled in."""
-    return emit.dump(_clean(obj) for obj in sorted(objects, key=lambda each: each.ref))
+    return emit.dump(clean(obj) for obj in sorted(objects, key=lambda each: each.ref))
 
 
-def _clean(obj: Object) -> dict[str, Any]:
+def clean(obj: Object) -> dict[str, Any]:
+    """An object as its user wrote it: without status and what the API server filled in."""
     meta = {key: value for key, value in obj.content["metadata"].items() if key not in _SERVERS}
     notes = {key: value for key, value in meta.pop("annotations", {}).items() if key != _APPLIED}
     meta |= {"annotations": notes} if notes else {}

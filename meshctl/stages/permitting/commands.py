@@ -26,7 +26,17 @@ _STAYS = frozenset({DEFINITION, "Namespace"})
 """Kinds that an install never prunes."""
 _ROOTS = ("istio-ca-root-cert", "istio-ca-crl")
 _GATEWAY_CLASS = Kind("gateway.networking.k8s.io/v1", "GatewayClass", "gatewayclasses", namespaced=False)
-_MOVED = ("daemonsets", "deployments", "statefulsets")
+_MOVING = (
+    ("", "namespaces", ("get", "list", "patch")),
+    ("", "pods", ("get", "watch", "delete")),
+    ("", "pods/eviction", ("create",)),
+    ("", "events", ("watch",)),
+    ("", "replicationcontrollers", ("get", "watch")),
+    ("apps", "replicasets", ("get", "watch")),
+    *(("apps", each, ("get", "watch", "patch")) for each in ("daemonsets", "deployments", "statefulsets")),
+    ("gateway.networking.k8s.io", "gateways", ("get", "patch")),
+)
+"""What moving anybody's workloads needs, besides listing; owners of other kinds are known to a plan only."""
 
 
 @dataclass(frozen=True)
@@ -109,9 +119,8 @@ def uninstall(work: Work, *, purge: bool = True) -> Needs:
 def upgrade(work: Work, former: Work) -> Needs:
     """To put a revision beside another one, move what hangs on it, and remove the other one."""
     why = "move namespaces and workloads to the new revision, and see what their proxies acknowledge"
-    moving = [Right("", "", "namespaces", verb, why=why) for verb in ("get", "list", "patch")]
-    moving += [
-        Right("", "apps", each, verb, why=why) for each in _MOVED for verb in ("get", "watch", "patch")
+    moving = [
+        Right("", group, resource, verb, why=why) for group, resource, verbs in _MOVING for verb in verbs
     ]
     alone = replace(former, desired=_without(former.desired, work.desired))
     return install(work) | uninstall(alone, purge=False) | debug(work.namespace) | Needs(tuple(moving))

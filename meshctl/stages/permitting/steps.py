@@ -4,7 +4,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, assert_never
 
-from meshctl.model.plan import Apply, Await, Condition, Delete, Evict, Record, Relabel, Restart, Save, Strip
+from meshctl.model.objects import Ref
+from meshctl.model.plan import (
+    Apply,
+    Await,
+    Condition,
+    Delete,
+    Evict,
+    Inherit,
+    Record,
+    Relabel,
+    Restart,
+    Restore,
+    Save,
+    Strip,
+)
 from meshctl.model.release import Status
 from meshctl.model.right import Grant, Needs, Right
 from meshctl.stages.permitting.resources import RBAC, plural
@@ -12,7 +26,7 @@ from meshctl.stages.permitting.resources import RBAC, plural
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from meshctl.model.objects import Kind, Object, Ref
+    from meshctl.model.objects import Kind, Object
     from meshctl.model.plan import Step
     from meshctl.model.release import Release
 
@@ -24,6 +38,8 @@ RECORD = "release records of meshctl"
 LOCK = "the lock that keeps two operators apart"
 GO = "remove what goes"
 _SAVE = "save your Istio resources before their definitions go"
+_RESTORE = "put your Istio resources back"
+ADOPT = "take over what another tool has installed"
 MOVE = "have workloads make their pods anew"
 _LABELS = "put labels and finalizers right"
 _BESIDE = (("", "pods"), ("", "events"), ("apps", "replicasets"))
@@ -90,15 +106,23 @@ def _rights(step: Step, names: Mapping[tuple[str, str], str]) -> Iterator[Right]
             yield from on(step.ref, ("get", "patch"), SEND, names)
         case Delete():
             yield from on(step.ref, ("delete",), GO, names)
+        case Inherit():
+            yield from on(step.ref, ("get", "patch"), ADOPT, names)
         case Relabel() | Strip():
             yield from on(step.ref, ("patch",), _LABELS, names)
         case Restart():
             yield from on(step.ref, ("patch",), MOVE, names)
-        case Evict():  # the names of pods are nobody's to know beforehand
+        case Evict():
             yield Right(step.ref.namespace, "", "pods/eviction", "create", why=MOVE)
+            yield Right(step.ref.namespace, "", "pods", "get", why=MOVE)
+        case Restore():
+            yield from on(step.ref, ("get", "create" if step.live is None else "update"), _RESTORE, names)
         case Save():
             for ref in step.refs:
                 yield from on(ref, ("get",), _SAVE, names)
+        case Await(ref=Ref(api_version="v1", kind="Pod")):  # of names that nobody knows beforehand
+            for verb in ("get", "list", "watch"):
+                yield Right(step.ref.namespace, "", "pods", verb, why=MOVE)
         case Await():
             gone = step.condition is Condition.GONE
             yield from on(step.ref, ("get", "list", "watch"), GO if gone else SEND, names)

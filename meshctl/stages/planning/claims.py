@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from meshctl.model.plan import Holder
 from meshctl.ports import MANAGER
 
 if TYPE_CHECKING:
@@ -28,12 +29,12 @@ class Claims:
     Attributes:
         known: False where the object came without `managedFields`, so that nothing can be said.
         ours: what we hold here by server-side apply; None when nothing.
-        others: `(manager, what it holds here)` of everybody else.
+        others: everybody else, each with what they hold here.
     """
 
     known: bool
     ours: Fields | None
-    others: tuple[tuple[str, Fields], ...]
+    others: tuple[tuple[Holder, Fields], ...]
 
     @classmethod
     def of(cls, live: Object) -> Claims:
@@ -49,7 +50,7 @@ class Claims:
             if entry.get("manager") == MANAGER and entry.get("operation") == "Apply":
                 ours = fields
             else:
-                others.append((entry.get("manager", ""), fields))
+                others.append((_holder(entry), fields))
         return cls(bool(entries), ours, tuple(others))
 
     def field(self, name: str) -> Claims:
@@ -61,14 +62,26 @@ class Claims:
         return self._down(lambda node: _keyed(node, keys))
 
     @cached_property
-    def owner(self) -> str:
-        """Other managers that hold this place, `a, b`; empty when there is none."""
-        return ", ".join(sorted({manager for manager, _ in self.others}))
+    def holders(self) -> tuple[Holder, ...]:
+        """Other managers that hold this place."""
+        return tuple(sorted({holder for holder, _ in self.others}))
 
     def _down(self, step: Any) -> Claims:
         ours = None if self.ours is None else step(self.ours)
         stepped = ((manager, step(node)) for manager, node in self.others)
         return Claims(self.known, ours, tuple((who, node) for who, node in stepped if node is not None))
+
+
+def last_writer(live: Object) -> Holder | None:
+    """Who of the others has last changed an object itself; None where nothing tells."""
+    holders = [_holder(entry) for entry in live.at("metadata.managedFields", [])]
+    others = [each for each in holders if each.subresource != "status" and each.manager != MANAGER]
+    return max(others, key=lambda each: each.time, default=None)
+
+
+def _holder(entry: Mapping[str, Any]) -> Holder:
+    names = ("manager", "operation", "subresource", "time")
+    return Holder(*(str(entry.get(name) or "") for name in names))
 
 
 def _named(node: Fields, name: str) -> Fields | None:

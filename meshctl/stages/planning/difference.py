@@ -7,12 +7,14 @@ what lets a second install send nothing.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from meshctl.model.labels import MESH
 from meshctl.model.objects import Object
 from meshctl.model.plan import Change
 from meshctl.stages.planning.claims import Claims, items, members, names
+from meshctl.stages.planning.mutators import MUTATORS, is_controller
 from meshctl.stages.planning.shapes import (
     SECRET,
     SETS,
@@ -27,9 +29,10 @@ from meshctl.stages.planning.shapes import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from meshctl.model.objects import Ref
+    from meshctl.model.plan import Holder
 
 _SHOWN = 3
 _LONGEST = 60
@@ -63,13 +66,17 @@ def changes(
             `managedFields` does not tell a server's default from a field that we once set; this does.
 
     Returns:
-        A change for every leaf to set (with the managers that would object, in `owner`), then one
-        for every field that an earlier apply of ours set and that is desired no longer. Values of
+        A change for every leaf to set (with the managers that hold it, in `holders`), then one for
+        every field that an earlier apply of ours set and that is desired no longer. Values of
         Secrets read `(secret)`. The order of merged lists is not compared.
     """
     claims = Claims.of(live)
     seen = plain(live)
-    walk = _Walk(desired.ref, shared=claims.ours is not None)
+    walk = _Walk(
+        desired.ref,
+        shared=claims.ours is not None,
+        ours=claims.ours is not None or MESH in live.labels,
+    )
     wanted = plain(adjusted(desired, live, yields))
     place = _Place("", "", wanted, seen, tuple(plain(each) for each in former), claims)
     found = [*walk.differing(place), *_given_up("", claims.ours or {}, plain(desired), seen)]
@@ -79,13 +86,13 @@ def changes(
 
 
 def conflicts(desired: Object, live: Object, yields: Sequence[tuple[str, str]] = ()) -> tuple[Change, ...]:
-    """The changes that the API server would refuse, as their fields belong to other managers."""
+    """The changes that an install would be refused, as their fields belong to other managers."""
     return held_by_others(changes(desired, live, yields))
 
 
 def held_by_others(found: Sequence[Change]) -> tuple[Change, ...]:
-    """Of some changes, those to fields of other managers."""
-    return tuple(change for change in found if change.owner and change.wanted is not None)
+    """Of some changes, those to fields of other managers, which somebody has to agree on."""
+    return tuple(change for change in found if change.holders and not change.drifted)
 
 
 def words(clashes: Sequence[Change]) -> str:
@@ -105,49 +112,63 @@ def adjusted(desired: Object, live: Object | None, yields: Sequence[tuple[str, s
     """`desired` without the fields that another manager has taken over and that we yield.
 
     A field is left out only where it differs from what is live: as long as they agree, we keep
-    asking for it, so that it comes back should the other manager give it up.
+    asking for it, so that it comes back should the other manager give it up. A component yields to
+    controllers, not to a person with kubectl; to a mutator that is known, every component yields.
     """
-    paths = [path for kind, path in yields if kind == desired.ref.kind]
-    if live is None or not paths:
+    if live is None:
         return desired
+    kind = desired.ref.kind
+    paths = [(path, is_controller) for wanted, path in yields if wanted == kind]
+    paths += [(each.path, each.is_it) for each in MUTATORS if kind in each.kinds]
     content: Any = desired.content
     claims = Claims.of(live)
-    for path in paths:
-        content = _without(content, live.content, claims, path.replace("[*]", ".[*]").split("."), "")
+    for path, is_theirs in paths:
+        steps = path.replace("[*]", ".[*]").split(".")
+        content = _without(content, live.content, claims, steps, "", is_theirs)
     return desired if content == desired.content else Object(content)
 
 
-def _without(wanted: Any, seen: Any, claims: Claims, path: Sequence[str], name: str) -> Any:
+def _without(
+    wanted: Any,
+    seen: Any,
+    claims: Claims,
+    path: Sequence[str],
+    name: str,
+    is_theirs: Callable[[Holder], bool],
+) -> Any:
     step, *rest = path
     if step == "[*]":
         if not isinstance(wanted, list) or not isinstance(seen, list):
             return wanted
-        return [_without_in_item(each, seen, claims, rest, name) for each in wanted]
+        return [_without_in_item(each, seen, claims, rest, name, is_theirs) for each in wanted]
     if not isinstance(wanted, dict) or not isinstance(seen, dict) or step not in wanted or step not in seen:
         return wanted
     here = claims.field(step)
     if rest:
-        return {**wanted, step: _without(wanted[step], seen[step], here, rest, step)}
-    if wanted[step] == seen[step] or not here.owner:
+        return {**wanted, step: _without(wanted[step], seen[step], here, rest, step, is_theirs)}
+    if wanted[step] == seen[step] or not any(map(is_theirs, here.holders)):
         return wanted
     return {key: value for key, value in wanted.items() if key != step}
 
 
-def _without_in_item(wanted: Any, seen: list[Any], claims: Claims, path: Sequence[str], name: str) -> Any:
+def _without_in_item(
+    wanted: Any,
+    seen: list[Any],
+    claims: Claims,
+    path: Sequence[str],
+    name: str,
+    is_theirs: Callable[[Holder], bool],
+) -> Any:
     keys = {key: wanted.get(key) for key in named_key(name)}
     match = matching(seen, keys)
-    return wanted if match is None else _without(wanted, match, claims.item(keys), path, "")
+    return wanted if match is None else _without(wanted, match, claims.item(keys), path, "", is_theirs)
 
 
 def _hidden(change: Change) -> Change:
     if not change.path.startswith(("data", "stringData")):
         return change
-    return Change(
-        change.path,
-        None if change.seen is None else SECRET,
-        None if change.wanted is None else SECRET,
-        change.owner,
-    )
+    seen, wanted = (None if value is None else SECRET for value in (change.seen, change.wanted))
+    return replace(change, seen=seen, wanted=wanted)
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,12 +231,14 @@ class _Place:
 class _Walk:
     """The comparison of one object.
 
-    `shared` says that we have sent it before, so that what we do not hold was taken by somebody.
+    `shared` says that we have sent it before, so that what we do not hold was taken by somebody;
+    `ours` that it still is the object that we made, and not another of its name.
     """
 
-    def __init__(self, ref: Ref, *, shared: bool) -> None:
+    def __init__(self, ref: Ref, *, shared: bool, ours: bool) -> None:
         self.shape = Shape.of(ref)
         self.shared = shared
+        self.ours = ours
 
     def differing(self, place: _Place) -> Iterator[Change]:
         """Leaves that are wanted and not seen; what is seen beyond them is mostly not asked about."""
@@ -227,13 +250,20 @@ class _Walk:
         elif isinstance(wanted, list) and (isinstance(seen, list) or seen is None):
             yield from self._list(place)
         elif wanted is not None and not self._same(place):
-            yield Change(place.path, seen, wanted, place.claims.owner)
+            yield self._change(place, place.path, seen, wanted, place.claims)
+
+    def _change(self, place: _Place, path: str, seen: Any, wanted: Any, claims: Claims) -> Change:
+        """A change at or beneath a place, with those who hold what is there."""
+        updated = all(holder.operation == "Update" for holder in claims.holders)
+        drifted = bool(claims.holders) and updated and self.ours and bool(place.former)
+        return Change(path, seen, wanted, claims.holders, drifted)
 
     def _beyond(self, place: _Place) -> Iterator[Change]:
         """Keys that are seen and not wanted, where an apply would take them away."""
         for key, value in (place.seen or {}).items():
             if key not in place.wanted and self._goes(place, key):
-                yield Change(joined(place.path, key), value, None, place.claims.field(key).owner)
+                path = joined(place.path, key)
+                yield self._change(place, path, value, None, place.claims.field(key))
 
     def _goes(self, place: _Place, key: str) -> bool:
         if place.exact and not self.shape.custom:
@@ -256,7 +286,7 @@ class _Walk:
         elif place.name in SETS:
             yield from (Change(f"{place.path}[{each}]", None, each) for each in wanted if each not in seen)
         elif len(wanted) != len(seen):
-            yield Change(place.path, place.seen, wanted, place.claims.owner)
+            yield self._change(place, place.path, place.seen, wanted, place.claims)
         else:
             for index in range(len(wanted)):
                 yield from self.differing(place.element(index))

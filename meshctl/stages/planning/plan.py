@@ -12,9 +12,12 @@ from meshctl.model.plan import Apply, Await, Condition, Delete, Phase, Plan, Rec
 from meshctl.model.release import Release, Status
 from meshctl.stages.planning import tags
 from meshctl.stages.planning.claims import Claims
+from meshctl.stages.planning.definitions import newest_kept
 from meshctl.stages.planning.difference import adjusted, changes, held_by_others, words
 from meshctl.stages.planning.kinds import DEFINITION, by_rank, same
+from meshctl.stages.planning.records import CUT_SHORT, current
 from meshctl.stages.removing.belongings import comes_with_istiod
+from meshctl.stages.removing.webhook_guard import require_answered
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -53,24 +56,27 @@ def plan(
         their kinds, then the wait for what makes the parts ready; prune in reverse rank; record the
         result. Steps within a phase are independent. An object equal to what is seen yields no
         step, and a plan whose only steps would be records is empty, unless an earlier run was cut
-        short: then it is finished.
+        short: then it is finished. Definitions of a newer Istio that a release has sent stay.
 
     Raises:
         ConfigError: parts need each other in a circle.
-        ConflictError: an object to apply holds fields of another manager, and `take_over` is off.
+        ConflictError: an object to apply holds fields of another manager, and `take_over` is off. What
+            we had sent and an update has changed since is no such field: it is put right. Or what is
+            pruned would leave a webhook of `seen.objects` without anybody who answers.
     """
     past = tuple(each for each in seen.releases if each.mesh == draft.mesh)
     own = tuple(each for each in past if each.revision == draft.revision)
+    desired = newest_kept(desired, seen.objects, _held(past, draft.mesh))
     release = _settled(desired, draft, past, own, adopt=adopt)
     ranks = by_need(desired.parts)
     former = _former_objects(current(own, draft.mesh, draft.revision))
-    applied = [tuple(_applying(parts, seen, former, take_over=take_over)) for parts in ranks]
+    applied = [tuple(applying(parts, seen, former, take_over=take_over)) for parts in ranks]
     _refuse_conflicts(chain.from_iterable(applied))
     pruned, warnings = _pruning(desired, seen, release, past, own, seconds)
     if not any(applied) and not pruned and not _unfinished(own, desired):
         return Plan(seen.cluster, (), warnings)
-    body = [_with_waits(parts, phases, seconds) for parts, phases in zip(ranks, applied, strict=True)]
-    return Plan(
+    body = [with_waits(parts, phases, seconds) for parts, phases in zip(ranks, applied, strict=True)]
+    made = Plan(
         seen.cluster,
         (
             Phase("Record what is intended", (Record(replace(release, status=Status.PENDING)),)),
@@ -81,6 +87,8 @@ def plan(
         ),
         (*desired.warnings, *warnings),
     )
+    require_answered(made, seen.objects)
+    return made
 
 
 def by_need(parts: Sequence[Part]) -> tuple[tuple[Part, ...], ...]:
@@ -108,11 +116,10 @@ def by_need(parts: Sequence[Part]) -> tuple[tuple[Part, ...], ...]:
     return tuple(ranks)
 
 
-def current(releases: Sequence[Release], mesh: str, revision: str) -> tuple[Release, ...]:
-    """Records whose objects may still be in the cluster: the last deployed one and what came after."""
-    own = [each for each in releases if each.mesh == mesh and each.revision == revision]
-    deployed = [place for place, each in enumerate(own) if each.status is Status.DEPLOYED]
-    return tuple(each for each in own[deployed[-1] if deployed else 0 :])
+def _held(past: Sequence[Release], mesh: str) -> list[Release]:
+    """The releases of every revision whose objects may be in the cluster."""
+    revisions = {each.revision for each in past}
+    return [each for revision in sorted(revisions) for each in current(past, mesh, revision)]
 
 
 def _settled(
@@ -135,18 +142,16 @@ def _settled(
         inventory=tuple(sorted(inventory)),
         labelled=tuple(sorted(labelled.items())),
     )
-    if own and _cut_short(own[-1]) and own[-1].manifest == desired:
+    if own and own[-1].status in CUT_SHORT and own[-1].manifest == desired:
         return replace(release, generation=own[-1].generation, created=own[-1].created)
     return release
 
 
-def _cut_short(release: Release) -> bool:
-    return release.status in (Status.PENDING, Status.FAILED, Status.UNINSTALLING)
-
-
 def _unfinished(own: Sequence[Release], desired: Manifest) -> bool:
     """Whether a record is owed even though no object differs."""
-    return _cut_short(own[-1]) if own else bool(desired.objects)
+    if not own or own[-1].status is Status.SUPERSEDED:
+        return bool(desired.objects)
+    return own[-1].status in CUT_SHORT
 
 
 def _former_objects(records: Sequence[Release]) -> dict[Ref, list[Object]]:
@@ -158,7 +163,7 @@ def _former_objects(records: Sequence[Release]) -> dict[Ref, list[Object]]:
     return sent
 
 
-def _applying(
+def applying(
     parts: Sequence[Part], seen: Observation, former: Mapping[Ref, Sequence[Object]], *, take_over: bool
 ) -> Iterator[Phase]:
     """The phases that send what differs of one rank of parts, in the order of kinds."""
@@ -182,6 +187,8 @@ def _apply(
     found = changes(obj, live, part.yields, former)
     if not found:
         return None
+    if any(each.drifted for each in found) and not held_by_others(found):
+        take_over = True  # what was changed behind our back is put right without asking
     return Apply(part.name, adjusted(obj, live, part.yields), live, found, take_over)
 
 
@@ -197,7 +204,7 @@ def _leaving(desired: Manifest, seen: Observation, seconds: float) -> Iterator[P
         yield Phase("Wait until what is being removed is gone", tuple(waits))
 
 
-def _with_waits(parts: Sequence[Part], phases: Sequence[Phase], seconds: float) -> Iterator[Phase]:
+def with_waits(parts: Sequence[Part], phases: Sequence[Phase], seconds: float) -> Iterator[Phase]:
     """Phases of one rank with the waits they call for.
 
     Definitions are awaited as soon as they are sent: the API server answers 404 for a custom kind
@@ -257,7 +264,7 @@ def _pruning(
                 live = seen.objects.get(ref)
                 if live is None or same(ref) in kept or same(ref) in gone:
                     continue
-                if part.component == tags.COMPONENT and tags.leads_elsewhere(live, release.revision):
+                if tags.is_given_away(live, release.revision):
                     continue  # the tag was given to another revision since
                 gone.add(same(ref))
                 reason = _stays(ref, live)

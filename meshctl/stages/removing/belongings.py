@@ -65,7 +65,8 @@ _ELECTIONS = re.compile(
 _LEFT_ALONE = frozenset({"kube-node-lease", "kube-public", "local-path-storage"})
 """Namespaces in which istiod keeps nothing."""
 _FIRST_ELECTIONS = ("istio-ip-autoallocate", "istio-leader", "istio-namespace-controller-election")
-_CLASSES = ("istio", "istio-east-west", "istio-remote", "istio-waypoint")
+ISTIO_CLASSES = frozenset({"istio", "istio-east-west", "istio-remote", "istio-waypoint"})
+"""Names of the classes that istiod makes."""
 _WEBHOOK_NAMES = re.compile(r"istio-(sidecar-injector|validator|revision-tag)(-.+)?|istiod-default-validator")
 _CLUSTER_ROLES = re.compile(r"(istiod|istio-reader|istiod-gateway-controller|istio-cni)(-.+)?")
 _CLUSTER_LINKS = re.compile(r"istio-remote-secret-.+|.+-istio-remote-secret-token|istio-kubeconfig")
@@ -172,6 +173,12 @@ def controllers_own(ref: Ref) -> str:
     return ""
 
 
+def election_of(ref: Ref, revision: str) -> bool:
+    """Whether replicas of one revision alone elect their leader with this; empty is the unnamed one."""
+    found = _ELECTIONS.fullmatch(ref.name) if ref.kind in ("ConfigMap", "Lease") else None
+    return found is not None and found[3] == f"-{revision or 'default'}"
+
+
 def made_soon(namespaces: Iterable[str], home: str, kinds: Iterable[Kind]) -> Iterator[Ref]:
     """What an istiod that has just started will have made by the time it ends, seen yet or not.
 
@@ -186,14 +193,14 @@ def made_soon(namespaces: Iterable[str], home: str, kinds: Iterable[Kind]) -> It
     yield Ref("v1", "Secret", home, CA_SECRET)
     for kind in kinds:
         if kind.kind == "GatewayClass":
-            yield from (Ref(kind.api_version, kind.kind, "", name) for name in _CLASSES)
+            yield from (Ref(kind.api_version, kind.kind, "", name) for name in sorted(ISTIO_CLASSES))
 
 
 def comes_with_istiod(ref: Ref, home: str) -> bool:
     """Whether a control plane in the namespace `home` has made this object, by its name."""
     if ref.namespace == home and (ref.group, ref.kind, ref.name) == ("", "Secret", CA_SECRET):
         return True
-    if ref.kind == "GatewayClass" and ref.name in _CLASSES:
+    if ref.kind == "GatewayClass" and ref.name in ISTIO_CLASSES:
         return True
     return is_everywhere(ref) or (ref.namespace == home and bool(controllers_own(ref)))
 

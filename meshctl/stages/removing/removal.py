@@ -7,17 +7,20 @@ from itertools import chain
 from typing import TYPE_CHECKING
 
 from meshctl.errors import listed
+from meshctl.model.labels import MESH
 from meshctl.model.plan import Await, Condition, Delete, Phase, Plan, Record, Relabel, Save, Strip
 from meshctl.model.release import Status
+from meshctl.stages.planning.claims import Claims, names
 from meshctl.stages.planning.kinds import WEBHOOKS, WORKLOADS, same
 from meshctl.stages.removing.belongings import INJECTION, is_istio
 from meshctl.stages.removing.verdict import judge
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
-    from meshctl.model.objects import Ref
+    from meshctl.model.objects import Object, Ref
     from meshctl.model.observation import Observation
+    from meshctl.model.release import Release
     from meshctl.model.removal import Doomed, Scope
     from meshctl.stages.removing.verdict import Verdict
 
@@ -25,10 +28,11 @@ _ORDER = ("base", "cni", "istiod", "ztunnel")
 """Components in the order in which they are installed; all others stand on these. It is said here
 once more because a mesh whose record is lost, or that another tool installed, has no `needs`."""
 
-_ADMISSION = frozenset({*WEBHOOKS, "ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding"})
+_OURS = "meshctl.dev/"
+ADMISSION = frozenset({*WEBHOOKS, "ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding"})
 
 
-def removal(seen: Observation, scope: Scope, present: Sequence[Ref]) -> Plan:
+def removal(seen: Observation, scope: Scope, present: Sequence[Ref], *, head: str = "") -> Plan:
     """The steps that remove a mesh, in an order in which nothing can stand in the way.
 
     It hangs on nothing of the mesh being in order: webhooks go first, so that a broken istiod blocks
@@ -39,23 +43,25 @@ def removal(seen: Observation, scope: Scope, present: Sequence[Ref]) -> Plan:
             `belongings.sight` finds.
         scope: how much is to go.
         present: names of all objects of the cluster, as `observe.inventory` gives them.
+        head: YAML that is saved before the user's resources; see `restoring.backup`.
 
     Returns:
         Phases: record the intent; save resources whose definitions go; webhooks; workloads; the
         namespace, definitions and all the rest; wait until that is gone; what istiod's controllers
-        made elsewhere; labels of namespaces put back; forget the records.
+        made elsewhere; labels of namespaces put back; forget the records, or keep them as superseded
+        where other control planes of the mesh go on.
         Objects that stood before the first install stay, and so does a namespace that holds what
         others made: `warnings` says so. A plan with nothing to do is empty.
     """
     verdict = judge(seen, scope, present)
     phases, warnings = _stripping(seen, scope, verdict)
     body = [
-        *_saving(seen, scope, verdict),
+        *_saving(seen, scope, verdict, head),
         *phases,
         *_removing(seen, verdict),
         *_waiting(seen, scope, verdict),
         *_deleting("Remove what istiod made", verdict.made),
-        *_labels(seen, verdict),
+        *_labels(seen, scope, verdict),
     ]
     told = (*verdict.warnings, *warnings)
     if not body and not verdict.records:
@@ -73,19 +79,25 @@ def _recorded(verdict: Verdict, body: Sequence[Phase]) -> Iterator[Phase]:
         intent = Record(replace(verdict.records[-1], status=Status.UNINSTALLING))
         yield Phase("Record what is intended", (intent,))
     yield from body
-    if verdict.records:
+    if verdict.beside:
+        kept = tuple(Record(replace(each, status=Status.SUPERSEDED)) for each in verdict.records)
+        yield Phase("Keep the records as superseded", kept)
+    elif verdict.records:
         forgotten = tuple(Record(each, forget=True) for each in verdict.records)
         yield Phase("Forget the records", forgotten)
 
 
-def _saving(seen: Observation, scope: Scope, verdict: Verdict) -> Iterator[Phase]:
+def _saving(seen: Observation, scope: Scope, verdict: Verdict, head: str) -> Iterator[Phase]:
     groups = {each.ref.name.partition(".")[2] for each in verdict.definitions}
-    sent = {same(ref) for record in verdict.records for ref in record.refs}
-    users = sorted(
-        ref for ref in seen.objects if is_istio(ref.group) and ref.group in groups and same(ref) not in sent
-    )
+    users = [ref for ref in users_resources(seen.objects, verdict.records) if ref.group in groups]
     if users:
-        yield Phase("Save your Istio resources", (Save("base", tuple(users), scope.file),))
+        yield Phase("Save your Istio resources", (Save("base", tuple(users), scope.file, head),))
+
+
+def users_resources(objects: Iterable[Ref], records: Iterable[Release]) -> tuple[Ref, ...]:
+    """Resources of Istio's own kinds that are the user's, as no record lists them; sorted."""
+    sent = {same(ref) for record in records for ref in record.refs}
+    return tuple(sorted(ref for ref in objects if is_istio(ref.group) and same(ref) not in sent))
 
 
 def _stripping(
@@ -113,7 +125,7 @@ def _removing(seen: Observation, verdict: Verdict) -> Iterator[Phase]:
     begins; roles, configuration and definitions need no pods to have ended either.
     """
     components = verdict.components
-    admission = [each for each in components if each.ref.kind in _ADMISSION]
+    admission = [each for each in components if each.ref.kind in ADMISSION]
     workloads = [each for each in components if each.ref.kind in WORKLOADS]
     others = set(components) - set(admission) - set(workloads)
     asked = [each for each in verdict.namespace if not seen.objects[each.ref].is_leaving]
@@ -140,19 +152,35 @@ def _lingers(seen: Observation, ref: Ref) -> bool:
     return live is not None and bool(live.at("metadata.finalizers"))
 
 
-def _labels(seen: Observation, verdict: Verdict) -> Iterator[Phase]:
-    """Put back labels that we set on namespaces."""
+def _labels(seen: Observation, scope: Scope, verdict: Verdict) -> Iterator[Phase]:
+    """Put back labels that we set on namespaces that stay."""
+    if verdict.beside:
+        return
     before = {name: dict(labels) for record in verdict.records[::-1] for name, labels in record.labelled}
+    going = {each.ref for each in verdict.namespace}
     steps = []
     for ref, obj in sorted(seen.objects.items()):
-        if ref.kind != "Namespace" or ref.group or ref.name not in before:
+        if ref.kind != "Namespace" or ref.group or ref in going:
             continue
-        past = before[ref.name]
-        changed = [(key, past.get(key)) for key in sorted(INJECTION) if obj.labels.get(key) != past.get(key)]
+        changed: dict[str, str | None] = dict.fromkeys(_our_labels(obj, scope.mesh))
+        if ref.name in before:
+            past = before[ref.name]
+            changed |= {key: past.get(key) for key in INJECTION if obj.labels.get(key) != past.get(key)}
         if changed:
-            steps.append(Relabel("namespaces", ref, tuple(changed), "labelled by meshctl"))
+            steps.append(Relabel("namespaces", ref, tuple(sorted(changed.items())), "labelled by meshctl"))
     if steps:
         yield Phase("Put labels of namespaces back", tuple(steps))
+
+
+def _our_labels(obj: Object, mesh: str) -> Iterator[str]:
+    """Labels that a namespace has from our install, and from nobody else."""
+    if obj.labels.get(MESH) != mesh:
+        return
+    held = Claims.of(obj).field("metadata").field("labels")
+    ours = {name for name, _ in names(held.ours or {})}
+    for key in obj.labels:
+        if key.startswith(_OURS) or (key in ours and not held.field(key).others):
+            yield key
 
 
 def _layer(each: Doomed) -> int:

@@ -1,16 +1,19 @@
-"""What a removal left, and which proxies it leaves without a control plane."""
+"""What a removal left."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from meshctl.model.labels import GENERATED, MESH, REVISION
 from meshctl.stages.planning.kinds import same
+from meshctl.stages.planning.tags import leads_elsewhere
 from meshctl.stages.removing.belongings import (
     CA_SECRET,
     INJECTION,
     belonging,
     controllers_own,
+    election_of,
     is_born_with,
     is_definition,
     is_everywhere,
@@ -18,10 +21,9 @@ from meshctl.stages.removing.belongings import (
     links_clusters,
     sounds_like,
 )
-from meshctl.stages.seeing.sync import proxy_container, revision_of
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from meshctl.model.objects import Object, Ref
     from meshctl.model.removal import Scope
@@ -39,14 +41,6 @@ class Remainder:
     meant: bool
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Attached:
-    """A pod whose proxy loses its control plane; `revision` is empty where it does not say."""
-
-    pod: Ref
-    revision: str
-
-
 def residue(
     before: Sequence[Ref], after: Sequence[Ref], seen: Mapping[Ref, Object], scope: Scope
 ) -> tuple[Remainder, ...]:
@@ -58,33 +52,27 @@ def residue(
         before: names of all objects before the first install; empty when nobody knows.
         after: names of all objects now.
         seen: live objects now, as `belongings.sight` finds them.
-        scope: what was to go.
+        scope: what was to go; with a revision, others go on beside it, and all that is theirs or shared.
     """
+    if scope.revision is not None:
+        return tuple(sorted(_of_revision(after, seen, scope, scope.revision)))
     known = {same(ref) for ref in before}
     new = sorted(ref for ref in after if same(ref) not in known)
     remains = [each for ref in new if (each := _remainder(ref, seen.get(ref), scope, new))]
-    return tuple(sorted({*remains, *_labelled(seen)}))
+    return tuple(sorted({*remains, *_labelled(seen, scope)}))
 
 
-def attached(pods: Collection[Object], without: Collection[Object] = ()) -> tuple[Attached, ...]:
-    """Pods that run one of Istio's proxies, sorted.
-
-    Args:
-        pods: pods of the cluster, as listed by the label `INJECTED`.
-        without: workloads that go themselves, such as the mesh's gateways.
-    """
-    leaving = [(each.ref.namespace, each.at("spec.selector.matchLabels", {})) for each in without]
-    return tuple(
-        sorted(
-            Attached(pod.ref, revision_of(pod))
-            for pod in pods
-            if proxy_container(pod) is not None
-            and not any(
-                pod.ref.namespace == namespace and labels and labels.items() <= dict(pod.labels).items()
-                for namespace, labels in leaving
-            )
-        )
-    )
+def _of_revision(
+    after: Sequence[Ref], seen: Mapping[Ref, Object], scope: Scope, revision: str
+) -> Iterator[Remainder]:
+    """What is still there of one control plane among several."""
+    for ref, obj in seen.items():
+        of_it = REVISION in obj.labels and GENERATED not in obj.labels and not leads_elsewhere(obj, revision)
+        if of_it and (told := belonging(obj, scope.namespace)):
+            yield Remainder(ref, told.why, meant=False)
+    for ref in after:
+        if ref.namespace == scope.namespace and election_of(ref, revision):
+            yield Remainder(ref, controllers_own(ref), meant=False)
 
 
 def _remainder(ref: Ref, obj: Object | None, scope: Scope, new: Sequence[Ref]) -> Remainder | None:
@@ -112,9 +100,11 @@ def _remainder(ref: Ref, obj: Object | None, scope: Scope, new: Sequence[Ref]) -
     return None
 
 
-def _labelled(seen: Mapping[Ref, Object]) -> Iterator[Remainder]:
+def _labelled(seen: Mapping[Ref, Object], scope: Scope) -> Iterator[Remainder]:
     for ref, obj in seen.items():
         if ref.kind == "Namespace":
+            if obj.labels.get(MESH) == scope.mesh and not obj.is_leaving:
+                yield Remainder(ref, "it is still labelled as part of the mesh", meant=False)
             labels = sorted(f"{key}={obj.labels[key]}" for key in INJECTION & obj.labels.keys())
             if labels:
                 yield Remainder(ref, f"you labelled it {', '.join(labels)}", meant=True)

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeAlias
 
 from meshctl.errors import listed
-from meshctl.model.labels import GENERATED, MESH
+from meshctl.model.labels import GENERATED, MESH, REVISION, TAG
 from meshctl.model.objects import Ref
+from meshctl.model.release import Status
 from meshctl.model.removal import Doomed
 from meshctl.stages.planning.kinds import DEFINITION, WEBHOOKS, same
-from meshctl.stages.planning.plan import current
+from meshctl.stages.planning.records import current
+from meshctl.stages.planning.tags import is_given_away, leads_elsewhere
 from meshctl.stages.removing.belongings import (
     CA_SECRET,
     INJECTION,
     Belonging,
     belonging,
     controllers_own,
+    election_of,
     is_born_with,
     is_definition,
     is_everywhere,
@@ -26,7 +29,7 @@ from meshctl.stages.removing.belongings import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from meshctl.model.objects import Object
     from meshctl.model.observation import Observation
@@ -44,7 +47,9 @@ class Verdict:
     """What goes, by the turn in which it goes.
 
     Attributes:
-        records: releases that are forgotten with it, oldest first.
+        records: releases whose records are settled with it, oldest first.
+        beside: whether other control planes of the mesh go on, so that these records are kept, as
+            superseded, and labels of namespaces are let alone.
         components: what was installed, by label or record.
         definitions: custom resource definitions.
         namespace: the mesh's namespace, or nothing.
@@ -53,6 +58,7 @@ class Verdict:
     """
 
     records: tuple[Release, ...]
+    beside: bool
     components: tuple[Doomed, ...]
     definitions: tuple[Doomed, ...]
     namespace: tuple[Doomed, ...]
@@ -70,13 +76,20 @@ class _Judge:
 
     def __init__(self, seen: Observation, scope: Scope, present: Sequence[Ref]) -> None:
         self.seen = seen
+        records = [each for each in seen.releases if each.mesh == scope.mesh]
+        living = {each.revision for each in records if _lives(each)}
+        if is_last(seen, scope):
+            scope = replace(scope, revision=None)
         self.scope = scope
         self.present = present
-        records = [each for each in seen.releases if each.mesh == scope.mesh]
         self.records = [each for each in records if scope.revision in (None, each.revision)]
+        others = living - {each.revision for each in self.records}
+        self.beside = bool(others)
+        if self.beside:
+            self.records = [each for each in self.records if _lives(each)]
         self.shared = {
             same(ref)
-            for revision in {each.revision for each in records} - {each.revision for each in self.records}
+            for revision in others
             for each in current(records, scope.mesh, revision)
             for ref in each.refs
         }
@@ -92,12 +105,12 @@ class _Judge:
             if is_istiod(obj) and same(obj.ref) not in going
         )
         runs = any(is_istiod(self.seen.objects[each.ref]) for each in components)
-        made = () if others else tuple(self._made(runs=runs))
+        made = tuple(self._elections()) if others else tuple(self._made(runs=runs))
         if others:
             self.warnings.append(f"what control planes share stays, as these remain: {listed(others)}")
         definitions = self._definitions() if self.scope.purge and not others else ()
         going |= {same(each.ref) for each in (*made, *definitions)}
-        namespace = tuple(self._namespaces(going, definitions, others))
+        namespace = () if self.beside else tuple(self._namespaces(going, definitions, others))
         home = {each.ref.name for each in namespace}
         named = {same(each.ref) for each in components}
         # Keys are named even where they go with their namespace: whoever reads the plan must see it.
@@ -108,7 +121,9 @@ class _Judge:
         )
         self._tell_labels()
         self._tell_gateways(others)
-        return Verdict(tuple(self.records), components, definitions, namespace, rest, tuple(self.warnings))
+        return Verdict(
+            tuple(self.records), self.beside, components, definitions, namespace, rest, tuple(self.warnings)
+        )
 
     def _components(self) -> tuple[Doomed, ...]:
         """What records list and what labels tell, without definitions, namespaces and custom resources."""
@@ -124,7 +139,7 @@ class _Judge:
         for each in self._orphaned_webhooks(found):
             found[same(each.ref)] = each
         self._explain([found[key].ref for key in found.keys() & self.before], _WAS_THERE)
-        going = found.keys() - self.before - self.shared
+        going = found.keys() - self.before - self.shared - self._given_away(found)
         return tuple(sorted((found[key] for key in going), key=_by_ref))
 
     def _claimed(self, obj: Object) -> Doomed | None:
@@ -136,6 +151,8 @@ class _Judge:
         if told is None or obj.ref.kind == "GatewayClass":
             return None
         mesh = obj.labels.get(MESH)
+        if self.scope.revision is not None and TAG in obj.labels:
+            return Doomed(obj.ref, told.component, told.why) if self._is_of_revision(obj) else None
         if mesh is None and self.records and not self.scope.purge and GENERATED not in obj.labels:
             return None
         if mesh not in (None, self.scope.mesh) or not self._is_of_revision(obj):
@@ -143,8 +160,19 @@ class _Judge:
         return Doomed(obj.ref, told.component, told.why)
 
     def _is_of_revision(self, obj: Object) -> bool:
+        """Whether it goes with the revision that goes; what names none is shared."""
         wanted = self.scope.revision
-        return wanted is None or obj.labels.get("istio.io/rev", "default") == (wanted or "default")
+        if wanted is None:
+            return True
+        return REVISION in obj.labels and GENERATED not in obj.labels and not leads_elsewhere(obj, wanted)
+
+    def _given_away(self, found: Mapping[_Key, Doomed]) -> set[_Key]:
+        """Tags that lead to a control plane that stays by now."""
+        wanted = self.scope.revision
+        if wanted is None:
+            return set()
+        live = [obj for each in found.values() if (obj := self.seen.objects.get(each.ref))]
+        return {same(obj.ref) for obj in live if is_given_away(obj, wanted)}
 
     def _orphaned_webhooks(self, found: Collection[_Key]) -> Iterator[Doomed]:
         """Webhooks that nobody will answer any more; each would refuse pods or configuration for ever."""
@@ -160,6 +188,13 @@ class _Judge:
             services = [each.get("clientConfig", {}).get("service") for each in obj.at("webhooks", ())]
             if all(services) and not left.intersection(each["name"] for each in services):
                 yield Doomed(ref, "istiod", "a webhook that nothing will answer")
+
+    def _elections(self) -> Iterator[Doomed]:
+        """What replicas of the one revision that goes elected their leaders with."""
+        for ref in self.present:
+            mine = ref.namespace == self.scope.namespace and same(ref) not in self.before
+            if mine and self.scope.revision is not None and election_of(ref, self.scope.revision):
+                yield Doomed(ref, "istiod", controllers_own(ref))
 
     def _made(self, *, runs: bool) -> Iterator[Doomed]:
         """What Istio's controllers made; it goes once no control plane is left to make it again.
@@ -273,6 +308,19 @@ class _Judge:
                 self._explain(
                     [ref], f"you labelled it {listed(kept)}; take the labels away if no mesh follows"
                 )
+
+
+def is_last(seen: Observation, scope: Scope) -> bool:
+    """Whether no other control plane stands beside the one that `scope` names, so that all goes with it."""
+    if scope.revision is None:
+        return True
+    records = {each.revision for each in seen.releases if each.mesh == scope.mesh and _lives(each)}
+    istiods = [obj for obj in seen.objects.values() if is_istiod(obj)]
+    return records <= {scope.revision} and not any(leads_elsewhere(obj, scope.revision) for obj in istiods)
+
+
+def _lives(release: Release) -> bool:
+    return release.status is not Status.SUPERSEDED
 
 
 def _by_ref(each: Doomed) -> Ref:

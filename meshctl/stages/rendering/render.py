@@ -2,48 +2,30 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from meshctl.errors import ConfigError, Where
-from meshctl.model.labels import COMPONENT, MESH, PROXY, REVISION
+from meshctl.model.labels import PROXY, REVISION
 from meshctl.model.manifest import Manifest, Part
-from meshctl.model.mesh import Layer
-from meshctl.model.objects import Object, Ref
 from meshctl.stages.rendering import gateways, meshconfig
 from meshctl.stages.rendering.component_values import asked_by_component
-from meshctl.stages.rendering.context import Labels, address_type, filled, shared, view
-from meshctl.stages.rendering.kubernetes_overrides import Target, finder, idle, overridden
+from meshctl.stages.rendering.context import address_type, view
+from meshctl.stages.rendering.kubernetes_overrides import Target, finder, idle
+from meshctl.stages.rendering.parts import NOTHING, Job, in_order, owned, part_of, scoped, words_for
+from meshctl.stages.rendering.tag import DEFAULT, tag_contents, tag_part
 from meshctl.stages.rendering.templates import contents
 from meshctl.stages.settings import catalogue
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
+    from meshctl.model.objects import Ref
     from meshctl.model.values import Tree, Values
     from meshctl.stages.rendering.context import View
     from meshctl.stages.rendering.kubernetes_overrides import Finder
-    from meshctl.stages.settings.catalogue import Component, Field, Variant
-
-_INJECTOR = "MutatingWebhookConfiguration"  # of use once istiod has put its CA bundle there
-# Kinds that belong to the whole cluster; `global.resourceScope` may ask for these or the others alone.
-_CLUSTER_WIDE = frozenset(
-    {
-        "ClusterRole", "ClusterRoleBinding", "CustomResourceDefinition", "MutatingWebhookConfiguration",
-        "ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding", "ValidatingWebhookConfiguration",
-    }
-)  # fmt: skip
-_NOTHING = Target("", "", "")
-
-
-@dataclass(frozen=True)
-class _Job:
-    """One rendering: the arguments of `render`."""
-
-    values: Values
-    owner: str
-    install: bool
+    from meshctl.stages.settings.catalogue import Component, Variant
 
 
 def render(values: Values, *, owner: str = "", install: bool = False) -> Manifest:
@@ -62,31 +44,16 @@ def render(values: Values, *, owner: str = "", install: bool = False) -> Manifes
         ConfigError: a setting that fits its type, but not the object it changes.
     """
     known = catalogue.components()
-    job = _Job(_in_order(values), owner, install)
+    job = Job(in_order(values), owner, install)
     parts = [part for name, each in known.items() for part in _PARTS.get(name, _plain)(job, each)]
     _want_each_once(parts)
     there = {part.component for part in parts}
     parts = [replace(part, needs=tuple(need for need in part.needs if need in there)) for part in parts]
     parts = sorted(parts, key=lambda part: (_rank(part, parts), part.name))
     if owner:
-        parts = [_owned(part, owner) for part in parts]
+        parts = [owned(part, owner) for part in parts]
     objects = {(each.ref.kind, each.ref.name) for part in parts for each in part.objects}
     return Manifest(tuple(parts), (*values.warnings, *idle(values, objects)))
-
-
-def _in_order(values: Values) -> Values:
-    """Values whose users' maps have their keys sorted: the order in which they were said means nothing."""
-    told = (
-        replace(each, tree=_sorted(each.tree)) if each.layer > Layer.PLATFORM else each
-        for each in values.overlays
-    )
-    return replace(values, overlays=tuple(told))
-
-
-def _sorted(tree: Any) -> Any:
-    if isinstance(tree, dict):
-        return {key: _sorted(tree[key]) for key in sorted(tree)}
-    return [_sorted(each) for each in tree] if isinstance(tree, list) else tree
 
 
 def _want_each_once(parts: list[Part]) -> None:
@@ -107,16 +74,6 @@ def _want_each_once(parts: list[Part]) -> None:
 def _rank(part: Part, parts: Sequence[Part]) -> int:
     """How many parts stand in line before this one."""
     return 1 + max((_rank(each, parts) for each in parts if each.component in part.needs), default=0)
-
-
-def _owned(part: Part, owner: str) -> Part:
-    marks = {MESH: owner, COMPONENT: part.component}
-    return replace(part, objects=tuple(Object(_marked(each.content, marks)) for each in part.objects))
-
-
-def _marked(content: Mapping[str, Any], marks: Mapping[str, str]) -> Tree:
-    meta = content["metadata"]
-    return {**content, "metadata": {**meta, "labels": {**(meta.get("labels") or {}), **marks}}}
 
 
 # Which components there are.
@@ -154,50 +111,47 @@ def _places(values: Values) -> set[str]:
 # The parts of each component.
 
 
-def _plain(job: _Job, component: Component) -> Iterator[Part]:
+def _plain(job: Job, component: Component) -> Iterator[Part]:
     """A component whose templates need no words but the shared ones."""
     if _enabled(job.values, component.name):
-        context = _context(job, component, view(job.values, component), job.values.namespace)
-        made = _scoped(contents(component.name, context), component, context)
+        context = words_for(job, component, view(job.values, component), job.values.namespace)
+        made = scoped(contents(component.name, context), component, context)
         where = finder(job.values, component.name)
-        yield _part(component, component.name, made, _said(job.values, component.name), where)
+        yield part_of(component, component.name, made, _said(job.values, component.name), where)
 
 
-def _namespace(job: _Job, component: Component) -> Iterator[Part]:
+def _namespace(job: Job, component: Component) -> Iterator[Part]:
     """The mesh's namespace, and those of parts outside it; Kubernetes' own are there already."""
     places = _places(job.values) if job.install else set()
     if not places:
         return
-    context = _context(job, component, view(job.values, component), job.values.namespace)
+    context = words_for(job, component, view(job.values, component), job.values.namespace)
     others = (each for each in places if not each.startswith("kube-") and each != "default")
     context["places"] = sorted({job.values.namespace, *others})
     context["steward"] = job.values.mesh.steward(job.values.cluster)
-    yield _part(component, component.name, contents(component.name, context), {})
+    yield part_of(component, component.name, contents(component.name, context), {})
 
 
-def _tag(job: _Job, component: Component) -> Iterator[Part]:
+def _tag(job: Job, component: Component) -> Iterator[Part]:
     if _has_default_tag(job):
-        context = _context(job, component, view(job.values, component), job.values.namespace)
-        made = _scoped(contents(component.name, context), component, context)
-        yield _part(component, component.name, made, {})
+        yield tag_part(job.values, DEFAULT, owner=job.owner)
 
 
-def _has_default_tag(job: _Job) -> bool:
+def _has_default_tag(job: Job) -> bool:
     return (
         job.install
         and _enabled(job.values, "pilot")
         and not job.values.at("istiodRemote.enabled")
         and not job.values.at("global.operatorManageWebhooks")
-        and "default" not in (job.values.at("revisionTags") or ())
     )
 
 
-def _base(job: _Job, component: Component) -> Iterator[Part]:
+def _base(job: Job, component: Component) -> Iterator[Part]:
     if _enabled(job.values, "base"):
-        context = _context(job, component, view(job.values, component), job.values.namespace)
+        context = words_for(job, component, view(job.values, component), job.values.namespace)
         made = _crds(job.values, context) + contents(component.name, context)
         said, where = _said(job.values, "base"), finder(job.values, "base")
-        yield _part(component, "base", _scoped(made, component, context), said, where)
+        yield part_of(component, "base", scoped(made, component, context), said, where)
 
 
 def _crds(values: Values, context: Mapping[str, Any]) -> list[Tree]:
@@ -220,21 +174,25 @@ def _labelled_crds(minor: str, labels: tuple[tuple[str, str], ...]) -> tuple[Tre
     return tuple({**each, "metadata": {**each["metadata"], "labels": dict(labels)}} for each in found)
 
 
-def _istiod(job: _Job, component: Component) -> Iterator[Part]:
+def _istiod(job: Job, component: Component) -> Iterator[Part]:
     if not _enabled(job.values, "pilot"):
         return
     said = _said(job.values, "pilot")
     told = view(job.values, component, asked_by_component(said, ("pilot",)))
     place = said.get("namespace") or job.values.namespace
-    context = _context(job, component, told, place)
+    context = words_for(job, component, told, place)
     context |= _istiod_words(job, told, context, place)
     target = Target("Deployment", f"istiod{context['suffix']}", "discovery")
-    made = _scoped(contents(component.name, context), component, context)
+    made = contents(component.name, context)
+    for tag in context["revisionTags"]:
+        if tag != DEFAULT or not _has_default_tag(job):  # that has a part of its own
+            made += tag_contents(context, tag)
+    made = scoped(made, component, context)
     where = finder(job.values, "pilot")
-    yield _part(component, component.name, made, said, where, target, place)
+    yield part_of(component, component.name, made, said, where, target, place)
 
 
-def _istiod_words(job: _Job, told: View, context: Mapping[str, Any], namespace: str) -> Tree:
+def _istiod_words(job: Job, told: View, context: Mapping[str, Any], namespace: str) -> Tree:
     """What istiod's templates may name, besides the words of every component."""
     from meshctl.stages.rendering.injection import injection_templates
 
@@ -260,17 +218,17 @@ def _istiod_words(job: _Job, told: View, context: Mapping[str, Any], namespace: 
     }
 
 
-def _gateway(job: _Job, component: Component) -> Iterator[Part]:
+def _gateway(job: Job, component: Component) -> Iterator[Part]:
     for variant in component.variants:
         for index, said in _instances(job.values, variant).items():
             where = finder(job.values, variant.instances, index)
             yield _one_gateway(job, component, variant, said, where)
 
 
-def _one_gateway(job: _Job, component: Component, variant: Variant, said: Tree, where: Finder) -> Part:
+def _one_gateway(job: Job, component: Component, variant: Variant, said: Tree, where: Finder) -> Part:
     told = view(job.values, component, asked_by_component(said, variant.root))
     place = said.get("namespace") or job.values.namespace
-    context = _context(job, component, told, place, variant)
+    context = words_for(job, component, told, place, variant)
     gateway = context["gateways"][variant.root[-1]]
     if not component.like:
         gateway["labels"] = gateways.labels(component, variant, said)
@@ -281,16 +239,16 @@ def _one_gateway(job: _Job, component: Component, variant: Variant, said: Tree, 
         service = {key: value for key, value in k8s["service"].items() if key != "ports"}
         said = {**said, "k8s": {**k8s, "service": service}}
     made = gateways.made(component, said, context)
-    part = _part(component, f"gateway/{target.name}", made, said, where, target, place)
+    part = part_of(component, f"gateway/{target.name}", made, said, where, target, place)
     return replace(part, needs=gateways.needs(component, gateway))
 
 
-def _cni(job: _Job, component: Component) -> Iterator[Part]:
+def _cni(job: Job, component: Component) -> Iterator[Part]:
     if _enabled(job.values, component.root):
         yield _agent(job, component, lambda own: {})
 
 
-def _ztunnel(job: _Job, component: Component) -> Iterator[Part]:
+def _ztunnel(job: Job, component: Component) -> Iterator[Part]:
     if _enabled(job.values, component.root):
         yield _agent(job, component, _ztunnel_words)
 
@@ -310,83 +268,24 @@ def _ztunnel_words(own: Tree) -> Tree:
     }
 
 
-def _agent(job: _Job, component: Component, words: Callable[[Tree], Tree]) -> Part:
+def _agent(job: Job, component: Component, words: Callable[[Tree], Tree]) -> Part:
     """A component whose one workload is a DaemonSet, by whatever name its templates give it."""
     said = _said(job.values, component.root)
     told = view(job.values, component, asked_by_component(said, (component.root,)))
     place = said.get("namespace") or job.values.namespace
-    context = _context(job, component, told, place)
+    context = words_for(job, component, told, place)
     context |= words(context["own"])
-    made = _scoped(contents(component.name, context), component, context)
-    target = _NOTHING
+    made = scoped(contents(component.name, context), component, context)
+    target = NOTHING
     for each in made:
         if each["kind"] == "DaemonSet":
             container = each["spec"]["template"]["spec"]["containers"][0]["name"]
             target = Target(each["kind"], each["metadata"]["name"], container)
     where = finder(job.values, component.root)
-    return _part(component, component.name, made, said, where, target, place)
+    return part_of(component, component.name, made, said, where, target, place)
 
 
-# What parts have in common.
-
-
-def _context(
-    job: _Job, component: Component, told: View, namespace: str, variant: Variant | None = None
-) -> Tree:
-    """The words of every component, with each known setting filled in."""
-    values, tree = job.values, filled(told.values, _fields())
-    labels = Labels(
-        variant or component.variants[0],
-        values.version.full,
-        values.revision or "default",
-        tree["ownerName"] or "unknown",
-        # without an owner, as istioctl renders it, though Helm never saw it
-        "meshctl" if job.owner else "Helm",
-    )
-    context = shared(tree, values.revision, namespace, labels, values.version.features)
-    context["pilot"] = pilot = filled(told.pilot, _fields(), "pilot")
-    context["istiodRemote"] = pilot["istiodRemote"]
-    if component.root:
-        context["own"] = filled(told.own, _fields(), component.root)
-    return context
-
-
-@cache
-def _fields() -> Mapping[tuple[str, ...], Field]:
-    return {field.path: field for each in catalogue.components().values() for field in each.fields}
-
-
-def _scoped(made: list[Tree], component: Component, context: Mapping[str, Any]) -> list[Tree]:
-    """Objects of the whole cluster, or the others, or all, as the user asks."""
-    scope = (context.get("own") or {}).get("resourceScope") or context["global"]["resourceScope"]
-    if scope == "all":
-        return made
-
-    def belongs(kind: str) -> str:
-        return component.scopes.get(kind) or ("cluster" if kind in _CLUSTER_WIDE else "namespace")
-
-    return [each for each in made if belongs(each["kind"]) in (scope, "always")]
-
-
-def _part(
-    component: Component,
-    name: str,
-    made: list[Tree],
-    said: Tree,
-    where: Finder | None = None,
-    target: Target = _NOTHING,
-    namespace: str = "",
-) -> Part:
-    """A part of these objects, with the component's own changes to them applied."""
-    if said.get("k8s") and where:
-        made = overridden(made, said["k8s"], target, where)
-    objects = tuple(Object(each) for each in made)
-    workload = Ref("apps/v1", target.kind, namespace, target.name)
-    ready = [each.ref for each in objects if each.ref == workload or each.ref.kind == _INJECTOR]
-    return Part(name, component.name, component.needs, objects, tuple(ready), component.yields)
-
-
-_PARTS: dict[str, Callable[[_Job, Component], Iterator[Part]]] = {
+_PARTS: dict[str, Callable[[Job, Component], Iterator[Part]]] = {
     "base": _base,
     "cni": _cni,
     "eastwest": _gateway,

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 THREADS = 12
 """Requests under way at once; more cost more in TLS handshakes than they save."""
 
+_WEBHOOKS = ("MutatingWebhookConfiguration", "ValidatingWebhookConfiguration")
+
 CHURNING: frozenset[str] = frozenset(
     {
         # gone by themselves, or computed when asked for
@@ -131,6 +133,12 @@ def look(cluster: Cluster, refs: Iterable[Ref]) -> Mapping[Ref, Object]:
     with ThreadPoolExecutor(min(THREADS, len(wanted))) as pool:
         found = pool.map(cluster.get, wanted)
         return {ref: obj for ref, obj in zip(wanted, found, strict=True) if obj is not None}
+
+
+def webhooks(cluster: Cluster) -> Mapping[Ref, Object]:
+    """Every webhook configuration of a cluster, anybody's, mutating ones first. Only reads."""
+    found = (obj for kind in _WEBHOOKS for obj in cluster.list("admissionregistration.k8s.io/v1", kind))
+    return {obj.ref: obj for obj in found}
 
 
 def inventory(

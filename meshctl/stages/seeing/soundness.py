@@ -51,7 +51,8 @@ WEBHOOK_SERVED: Final = Rule(
     "webhook-served",
     Level.ERROR,
     "Every webhook leads to a Service with a ready endpoint.",
-    "while it does not, pods or Istio objects are refused; make istiod ready or remove the configuration",
+    "while it does not, pods or Istio objects are refused; make istiod ready, or run "
+    "`meshctl check --rescue` if it is gone",
 )
 WEBHOOK_TRUSTED: Final = Rule(
     "webhook-trusted",
@@ -69,7 +70,7 @@ ONE_DEFAULT: Final = Rule(
     "one-default-revision",
     Level.WARNING,
     "One revision both injects and validates what names no revision.",
-    "move both to one revision with `istioctl tag set default --revision REVISION --overwrite`",
+    "move both to one revision with `meshctl tag set default --revision REVISION --overwrite`",
 )
 CA_LASTS: Final = Rule(
     "ca-lasts",

@@ -69,6 +69,8 @@ def release_data(release: Release) -> dict[str, Any]:
         "profile": release.profile,
         "namespace": release.namespace,
         "created": release.created,
+        "cause": release.cause,
+        "restores": release.restores or None,
     }
 
 

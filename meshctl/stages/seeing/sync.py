@@ -8,7 +8,7 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any, Final
 
 from meshctl.errors import ConfigError, listed, nearest
-from meshctl.model.labels import PROXY, REVISION
+from meshctl.model.labels import PROXY, REVISION, selection
 from meshctl.model.proxy import Carrier, Proxy, Seat
 from meshctl.stages.applying.readiness import troubles, unready
 
@@ -87,11 +87,7 @@ def selector(workload: Object) -> str:
     """The label selector, as the API server takes it, of the pods of a workload or service."""
     if workload.ref.kind == "Service":
         return ",".join(f"{key}={value}" for key, value in sorted(workload.at("spec.selector", {}).items()))
-    equal = sorted(workload.at("spec.selector.matchLabels", {}).items())
-    return ",".join(
-        [f"{key}={value}" for key, value in equal]
-        + [_requirement(each) for each in workload.at("spec.selector.matchExpressions", [])]
-    )
+    return selection(workload.at("spec.selector", {}))
 
 
 def seats(pods: Iterable[Object], cluster: str) -> tuple[Seat, ...]:
@@ -163,19 +159,6 @@ def revision_of(pod: Object) -> str:
     except (ValueError, AttributeError):
         said = ""
     return str(said or pod.annotations.get(REVISION, "") or pod.labels.get(REVISION, ""))
-
-
-def _requirement(expression: Mapping[str, Any]) -> str:
-    key, values = expression["key"], ",".join(expression.get("values", ()))
-    match expression["operator"]:
-        case "Exists":
-            return str(key)
-        case "DoesNotExist":
-            return f"!{key}"
-        case "In":
-            return f"{key} in ({values})"
-        case _:
-            return f"{key} notin ({values})"
 
 
 def _seat(pod: Object, cluster: str) -> Seat | None:

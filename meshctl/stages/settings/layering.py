@@ -27,6 +27,7 @@ class Given:
         files: overlays of files, lowest first.
         own: overlay of the cluster in a mesh.yaml; None without one.
         version: Istio's version.
+        recorded: overlays of a release, settled when it was made; they stand below all others.
     """
 
     inputs: Inputs
@@ -34,6 +35,7 @@ class Given:
     files: Sequence[Overlay]
     own: Overlay | None
     version: Version
+    recorded: Sequence[Overlay] = ()
 
 
 def gather(problems: list[ConfigError], work: Callable[[], Any]) -> Any:
@@ -55,7 +57,7 @@ def layered(given: Given, problems: list[ConfigError]) -> tuple[str, tuple[Overl
         problems: what is wrong is added here; with any, the overlays are of no use. Files, which clusters
             have in common, are not checked again.
     """
-    users = [*given.files, *([given.own] if given.own else [])]
+    users = [*given.recorded, *given.files, *([given.own] if given.own else [])]
     name, where = _profile(given, users)
     chain = gather(problems, lambda: catalogue.profile(name, where)) or catalogue.profile("default")
     lower = [each.overlay for each in catalogue.components().values()]
@@ -66,11 +68,12 @@ def layered(given: Given, problems: list[ConfigError]) -> tuple[str, tuple[Overl
         if laid:
             users.append(laid)
     users += _flags(given.inputs)
-    for each in users[len(given.files) :]:
+    kept = len(given.recorded)
+    for each in users[kept + len(given.files) :]:
         problems += faults(each, given.version)
     if problems:
         return name, ()
-    users = [operator.translated(each) for each in users]
+    users = [*given.recorded, *(operator.translated(each) for each in users[kept:])]
     told = merged(users)
     lower = [_unless_another(each, told) for each in lower]
     lower += gather(problems, lambda: _chosen_by_values(told, chain, given.version)) or ()

@@ -47,12 +47,14 @@ class Loaded:
         version: Istio's version.
         shares: what each of these clusters is settled from, by its name.
         is_fleet: whether a mesh.yaml says which clusters there are.
+        wanted: what was said of the version, such as `1.32`; empty when nobody said anything.
     """
 
     mesh: Mesh
     version: Version
     shares: Mapping[str, Share]
     is_fleet: bool = False
+    wanted: str = ""
 
     @property
     def profile(self) -> str:
@@ -110,7 +112,7 @@ def load_all(inputs: Inputs, *, stdin: str = "") -> tuple[Loaded, ...]:
     found = [_loaded(inputs, files, wishes, each, problems) for each in meshes]
     if not meshes:  # the mesh.yaml is wrong; what else is?
         problems += [fault for each in files.overlays if each for fault in operator.problems(each)]
-    _end(problems)
+    end(problems)
     return tuple(each for each in found if each.mesh.clusters)
 
 
@@ -131,7 +133,13 @@ def _loaded(
         given = Given(inputs, wishes, overlays, declared.own.get(cluster.name), version)
         profile, laid = layered(given, problems)
         shares[cluster.name] = Share(declared.mesh, profile, laid, declared.places.get(cluster.name))
-    return Loaded(replace(declared.mesh, clusters=tuple(asked)), version, shares, None in files.overlays)
+    return Loaded(
+        replace(declared.mesh, clusters=tuple(asked)),
+        version,
+        shares,
+        None in files.overlays,
+        inputs.version or declared.version or "",
+    )
 
 
 def _version(inputs: Inputs, declared: Declared) -> Version:
@@ -155,7 +163,7 @@ def _unknown_cluster(name: str, files: _Files) -> list[ConfigError]:
     return [ConfigError("unknown-cluster", what, where=Where("--cluster"), hint=hint)]
 
 
-def _end(problems: list[ConfigError]) -> None:
+def end(problems: list[ConfigError]) -> None:
     """Raise what was found, each thing once: clusters share files."""
     once = {(each.code, each.message, each.where): each for each in problems}
     if len(once) == 1:

@@ -14,6 +14,8 @@ from meshctl.stages.settings.document import document
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from semver import Version as Number
+
     from meshctl.model.values import Tree
     from meshctl.stages.settings.document import Document
 
@@ -58,7 +60,15 @@ def version(wanted: str | None) -> Version:
         tuple(facts.get("upgradesFrom", ())),
         str(facts["crds"]),
         frozenset(name for each in _chain(minor) for name, on in each.data.get("features", {}).items() if on),
+        str(facts["oldestProxy"]),
     )
+
+
+def number(full: str) -> Number:
+    """A full version as something that orders: 1.30.9 < 1.30.10, 1.31.0-rc.1 < 1.31.0."""
+    from semver import Version as Number  # slow to import, and most commands compare none
+
+    return Number.parse(full)
 
 
 def overlays(of: Version) -> tuple[Overlay, ...]:
@@ -97,6 +107,28 @@ def compatibility(of: Version) -> Mapping[str, Tree]:
     return found
 
 
+def released(minor: str) -> str:
+    """The day on which upstream released a minor, as `2026-05-18`; empty where that is not known."""
+    return str(_told(minor).data.get("released", "")) if minor in versions() else ""
+
+
+def changes(of: Version) -> tuple[tuple[str, Tree], ...]:
+    """What a mesh with certain settings will notice, with the minor that brought it, oldest first.
+
+    Each is told as in `profiles/versions/`: `given`, `where`, `what`, `hint`, `matters`.
+    """
+    told = ((minor, _told(minor).data.get("changes", ())) for minor in _minors(of.minor))
+    return tuple((minor, each) for minor, several in told for each in several)
+
+
+def _minors(minor: str) -> tuple[str, ...]:
+    """A minor and those it extends, oldest first."""
+    found = [minor]
+    while before := _told(found[-1]).data.get("extends", ""):
+        found.append(before)
+    return tuple(reversed(found))
+
+
 def _asked(wanted: str | None) -> tuple[str, str]:
     """Minor and full version of what the user wrote; the full one is empty where only a minor is named."""
     known = versions()
@@ -123,11 +155,7 @@ def _unsupported(problem: str, hint: str) -> UnsupportedError:
 
 def _chain(minor: str) -> list[Document]:
     """The file of a minor and those it extends, lowest first."""
-    found: list[Document] = []
-    while minor:
-        found.append(_told(minor))
-        minor = found[-1].data.get("extends", "")
-    return found[::-1]
+    return [_told(each) for each in _minors(minor)]
 
 
 @cache

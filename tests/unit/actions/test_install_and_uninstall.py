@@ -14,6 +14,7 @@ from meshctl.errors import ConflictError, FailedError, UnsupportedError
 from meshctl.model.event import Done, Event, Failed, Skipped
 from meshctl.model.mesh import Inputs
 from meshctl.model.objects import Ref
+from meshctl.model.plan import Apply
 from meshctl.model.release import Status
 from meshctl.model.removal import Scope
 from meshctl.ports import World
@@ -106,7 +107,7 @@ def test_a_kubernetes_that_was_not_tested_is_a_warning_on_the_plan() -> None:
 
 def test_a_rehearsal_keeps_nothing_and_says_what_cannot_be_judged_yet(ground: Ground) -> None:
     before = inventory(ground.cluster)
-    events = list(rehearse(ground.world, ground.wave()))
+    events = list(rehearse(ground.world, ground.wave().plan))
     assert isinstance(events[-1], Done)
     assert inventory(ground.cluster) == before
     assert not any(isinstance(each, Failed) for each in events)
@@ -117,14 +118,14 @@ def test_a_rehearsal_fails_for_what_the_api_server_would_refuse(ground: Ground) 
     wave = ground.wave("minimal", "pilot.traceSampling=5")
     ground.cluster.fail("apply", str(ISTIOD), FailedError("object-invalid", "no such field"))
     with pytest.raises(FailedError, match="would refuse 1"):
-        list(rehearse(ground.world, wave))
+        list(rehearse(ground.world, wave.plan))
 
 
 def test_an_object_whose_namespace_is_still_to_come_is_skipped_by_a_rehearsal(ground: Ground) -> None:
     wave = ground.wave()
     refusal = FailedError("not-found", "namespaces istio-system not found")
     ground.cluster.fail("apply", str(ISTIOD), refusal)
-    skipped = [each for each in rehearse(ground.world, wave) if isinstance(each, Skipped)]
+    skipped = [each for each in rehearse(ground.world, wave.plan) if isinstance(each, Skipped)]
     assert str(ISTIOD) in [each.subject for each in skipped]
 
 
@@ -189,13 +190,24 @@ def test_a_field_that_we_do_not_ask_for_is_not_ours_to_change(ground: Ground) ->
     assert ground.wave().plan.is_empty
 
 
-def test_a_field_that_somebody_took_is_told_with_its_owner_and_taken_back_only_when_asked(
+MINE = {"spec": {"template": {"metadata": {"labels": {"istio": "mine"}}}}}
+
+
+def test_a_field_that_an_edit_has_changed_is_put_right_by_the_next_install(ground: Ground) -> None:
+    ground.install()
+    ground.cluster.edit(ISTIOD, MINE, manager="kubectl-edit")
+    (step,) = (each for each in ground.wave().plan.steps if isinstance(each, Apply))
+    assert [(each.owner, each.drifted) for each in step.changes] == [("kubectl-edit", True)]
+    ground.install()
+    assert ground.cluster.get(ISTIOD).at("spec.template.metadata.labels.istio") == "pilot"
+    assert ground.wave().plan.is_empty
+
+
+def test_a_field_that_somebody_declares_is_told_with_its_owner_and_taken_back_only_when_asked(
     ground: Ground,
 ) -> None:
     ground.install()
-    ground.cluster.edit(
-        ISTIOD, {"spec": {"template": {"metadata": {"labels": {"istio": "mine"}}}}}, manager="somebody"
-    )
+    ground.cluster.edit(ISTIOD, MINE, manager="somebody", operation="Apply")
     ground.cluster.writes.clear()
     with pytest.raises(ConflictError) as told:
         ground.wave()

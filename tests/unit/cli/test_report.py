@@ -6,12 +6,13 @@ import json
 
 import pytest
 
-from meshctl.cli.plans import counted, left_text, plan_data, plan_text
+from meshctl.cli.plans import counted, left_text, plan_text
 from meshctl.cli.report import Json, Text, pairs, table
 from meshctl.errors import FailedError
 from meshctl.model.event import Changed, Done, Failed, Skipped, Started, Waiting
 from meshctl.model.objects import Object, Ref
-from meshctl.model.plan import Apply, Await, Change, Condition, Delete, Phase, Plan
+from meshctl.model.plan import Apply, Await, Change, Condition, Delete, Holder, Phase, Plan
+from meshctl.stages.planning.plan_data import plan_data
 from meshctl.stages.removing.residue import Remainder
 
 WEB = Object(
@@ -60,7 +61,7 @@ def test_json_events_are_one_object_a_line_on_standard_output(capsys: pytest.Cap
 
 def a_plan() -> Plan:
     changed = Apply(
-        "web", WEB, WEB, (Change("spec.replicas", 1, 2), Change("spec.paused", None, True, "hpa"))
+        "web", WEB, WEB, (Change("spec.replicas", 1, 2), Change("spec.paused", None, True, (Holder("hpa"),)))
     )
     gone = Delete("old", Ref("v1", "Service", "shop", "old"), "no longer part of the mesh")
     wait = Await("web", WEB.ref, Condition.READY, 300)

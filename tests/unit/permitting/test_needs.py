@@ -8,7 +8,8 @@ import yaml
 from meshctl.actions.rbac import Purpose, Wish, rbac
 from meshctl.errors import ConfigError
 from meshctl.model.mesh import Inputs
-from meshctl.model.plan import Apply, Await, Condition, Delete
+from meshctl.model.objects import Ref
+from meshctl.model.plan import Apply, Await, Condition, Delete, Evict, Restart
 from meshctl.model.right import Right
 from meshctl.stages.permitting.resources import plural
 from meshctl.stages.permitting.roles import Roles, Subject
@@ -52,6 +53,14 @@ def test_to_await_a_workload_takes_what_tells_the_cause() -> None:
     assert f"watch deployments {NS}/istiod" in told
     gone = words(Await("istiod", ISTIOD.ref, Condition.GONE, 1.0))
     assert gone == {f"{verb} deployments {NS}/istiod" for verb in ("get", "list", "watch")}
+
+
+def test_to_make_pods_anew_takes_no_names_of_pods() -> None:
+    pod = Ref("v1", "Pod", "shop", "web-1")
+    assert words(Restart("b", ISTIOD.ref, "noon")) == {f"patch deployments {NS}/istiod"}
+    assert words(Evict("b", pod, 1.0)) == {"create pods/eviction shop/", "get pods shop/"}
+    gone = words(Await("b", pod, Condition.GONE, 1.0))
+    assert gone == {f"{verb} pods shop/" for verb in ("get", "list", "watch")}
 
 
 def test_to_send_a_role_takes_what_it_holds_or_escalate() -> None:

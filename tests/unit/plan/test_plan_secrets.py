@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 
-from meshctl.cli.plans import plan_data, plan_text
+from meshctl.cli.plans import plan_text
 from meshctl.model.objects import Object
 from meshctl.model.plan import Apply, Change, Phase, Plan
+from meshctl.stages.planning.plan_data import plan_data
 
 MESH = "defaultConfig:\n  tracing:\n    lightstep: {address: 'a:1', accessToken: %s}\n"
 

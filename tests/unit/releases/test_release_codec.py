@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from meshctl.adapters.release_codec import decode, encode, to_json
 from meshctl.errors import UnsupportedError
 from meshctl.model.manifest import Manifest, Part
+from meshctl.model.mesh import Cluster, Layer, Mesh, Network, NetworkGateway, Role
 from meshctl.model.objects import Object, Ref
-from meshctl.model.release import Release, Status
+from meshctl.model.release import Asked, Release, Status
 
 words = st.text(max_size=8)
 json_values = st.recursive(
@@ -41,6 +42,33 @@ manifests = st.builds(
     Manifest, st.lists(parts, max_size=2).map(tuple), st.lists(words, max_size=2).map(tuple)
 )
 pairs = st.lists(st.tuples(words, words), max_size=2).map(tuple)
+networks = st.builds(
+    Network,
+    words,
+    st.lists(st.builds(NetworkGateway, words, st.integers(1, 65535)), max_size=2).map(tuple),
+)
+clusters = st.builds(
+    Cluster,
+    name=words,
+    role=st.sampled_from(Role),
+    network=words,
+    control_plane=words,
+    address=words,
+    gateway=st.none() | st.booleans(),
+)
+meshes = st.builds(
+    Mesh,
+    name=words,
+    clusters=st.lists(clusters, min_size=1, max_size=2).map(tuple),
+    identifier=words,
+    trust_domain=words,
+    trusted=st.lists(words, max_size=2).map(tuple),
+    networks=st.lists(networks, max_size=2).map(tuple),
+    beside=st.lists(words, max_size=2).map(tuple),
+)
+settings_given = st.lists(
+    st.tuples(st.sampled_from(Layer), st.dictionaries(words, json_values, max_size=2)), max_size=3
+).map(tuple)
 releases = st.builds(
     Release,
     mesh=words,
@@ -56,6 +84,9 @@ releases = st.builds(
     values=st.dictionaries(words, json_values, max_size=3),
     inventory=st.lists(refs, max_size=4).map(tuple),
     labelled=st.lists(st.tuples(words, pairs), max_size=2).map(tuple),
+    asked=st.none() | st.builds(Asked, meshes, settings_given),
+    cause=words,
+    restores=st.integers(0, 100),
 )
 
 

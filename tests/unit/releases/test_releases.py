@@ -78,6 +78,29 @@ def test_only_the_last_ten_are_kept(releases: ClusterReleases) -> None:
     assert [each.generation for each in releases.of("m")] == list(range(4, 14))
 
 
+def test_records_of_a_revision_that_runs_are_kept_however_old(releases: ClusterReleases) -> None:
+    releases.write(replace(deployed(1), revision="old"))
+    releases.write(replace(deployed(2), revision="old", status=Status.PENDING))
+    for generation in range(3, 30):
+        releases.write(deployed(generation))
+    kept = releases.of("m")
+    assert [(each.generation, each.status) for each in kept[:2]] == [
+        (1, Status.DEPLOYED),
+        (2, Status.PENDING),
+    ]
+    assert [each.generation for each in kept[2:]] == list(range(20, 30))
+
+
+def test_records_of_a_revision_that_was_removed_go_with_the_years(releases: ClusterReleases) -> None:
+    for generation in range(1, 12):
+        releases.write(replace(deployed(generation), revision=f"r{generation}"))
+        if generation > 1:  # as the removal of one revision leaves them
+            past = replace(deployed(generation - 1), revision=f"r{generation - 1}", status=Status.SUPERSEDED)
+            releases.write(past)
+    releases.write(replace(deployed(12), revision="r11"))
+    assert [each.generation for each in releases.of("m")] == list(range(3, 13))
+
+
 def test_a_record_is_forgotten_once_or_twice(releases: ClusterReleases) -> None:
     releases.write(deployed(1))
     releases.forget(deployed(1))

@@ -374,6 +374,24 @@ def test_labels_that_meshctl_put_on_namespaces_are_put_back(world: World) -> Non
     assert {key: value for key, value in there.labels.items() if "istio" in key} == {"istio.io/rev": "old"}
 
 
+def test_a_namespace_that_stays_loses_the_labels_that_only_our_install_gave_it() -> None:
+    world = World(obj("Namespace", NS, labels={"team": "web"}))
+    home = ref("Namespace", NS)
+    network = {"topology.istio.io/network": "west"}
+    sent = obj(
+        "Namespace", NS, labels={"meshctl.dev/mesh": "mesh", "meshctl.dev/component": "base", **network}
+    )
+    world.install()
+    world.cluster.apply(sent)
+    world.cluster.edit(home, {"metadata": {"labels": {"later": "theirs"}}}, manager="somebody")
+    assert "it is still labelled as part of the mesh" in {each.why for each in world.residue()}
+    world.uninstall(purge=True)
+    there = world.cluster.get(home)
+    assert there is not None
+    assert set(there.labels) - {"kubernetes.io/metadata.name"} == {"team", "later"}
+    assert world.residue(purge=True) == ()
+
+
 def test_namespaces_that_the_user_labelled_are_named_and_left(world: World) -> None:
     world.cluster.edit(ref("Namespace", "shop"), {"metadata": {"labels": {"istio-injection": "enabled"}}})
     steps = world.uninstall(purge=True)

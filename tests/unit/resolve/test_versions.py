@@ -33,7 +33,7 @@ def test_versions_are_listed_oldest_first() -> None:
 def test_every_version_says_what_it_must(minor: str) -> None:
     told = yaml.safe_load((data("profiles") / "versions" / f"{minor}.yaml").read_text("utf-8"))
     known = {"summary", "extends", "default", "kubernetes", "upgradesFrom", "images", "crds", "features"}
-    assert told.keys() <= known | {"compatibility", "values"}
+    assert told.keys() <= known | {"compatibility", "values", "released", "oldestProxy", "changes"}
     assert re.fullmatch(r">=1\.\d+, <1\.\d+", told["kubernetes"])
     found = versions.version(minor)
     assert found.full.startswith(f"{minor}.")

@@ -377,7 +377,7 @@ def test_the_json_form_is_stable() -> None:
             {
                 "mesh": "mesh", "generation": 2, "status": "failed", "version": "1.31.1",
                 "revision": "default", "profile": "default",
-                "namespace": "istio-system", "created": "2026-03-01T00:00:00Z",
+                "namespace": "istio-system", "created": "2026-03-01T00:00:00Z", "cause": "", "restores": None,
             }
         ],
         "default": {"injection": "default", "validation": ""},

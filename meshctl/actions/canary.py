@@ -1,0 +1,348 @@
+"""Upgrade by a second control plane: a recorded story of plans, with a gate after each.
+
+What the record says is done before is never done twice, and what can be seen is never remembered: a run
+that was cut short is continued by looking again, and by moving only what is not where it should be.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import TYPE_CHECKING, assert_never
+
+from meshctl.actions import tags
+from meshctl.actions.canary_batches import failure, moving, named, returned, riders_of, settled
+from meshctl.actions.canary_end import aborting, promoting, retiring
+from meshctl.actions.canary_sending import Run, control_plane, own_gateways, sending
+from meshctl.actions.gate import answered
+from meshctl.errors import (
+    ConfigError,
+    ConflictError,
+    FailedError,
+    MeshctlError,
+    StoppedError,
+    UnreachableError,
+    Where,
+)
+from meshctl.model.event import Done, Failed, Waiting
+from meshctl.model.release import Status
+from meshctl.model.upgrade import Gate, Stage, Upgrade
+from meshctl.stages.planning.records import standing
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterator
+
+    from meshctl.actions.install import Draft
+    from meshctl.model.event import Event
+    from meshctl.model.objects import Ref
+    from meshctl.model.plan import Plan
+    from meshctl.model.release import Release
+    from meshctl.model.upgrade import Mover, Stayer
+
+CONTROL_PLANE = "control plane"
+
+
+@dataclass(frozen=True)
+class Preview:
+    """All that an upgrade is going to do, as it looks before it begins.
+
+    Attributes:
+        upgrade: what will be recorded first.
+        control_plane: the steps that put the new control plane beside the old one.
+        stayers: what nobody can move, and why.
+        unready: workloads that are not ready as it is, and why: their gate would not be passed.
+        retired: what only the old revision has, and goes with it.
+    """
+
+    upgrade: Upgrade
+    control_plane: Plan
+    stayers: tuple[Stayer, ...] = ()
+    unready: tuple[tuple[str, str], ...] = ()
+    retired: tuple[Ref, ...] = ()
+
+
+@dataclass(frozen=True)
+class Summary:
+    """How an upgrade ended.
+
+    Attributes:
+        source: the release that was left, or that all is on again.
+        target: the release that was moved to.
+        workloads: how many workloads have new proxies.
+        gateways: how many gateways have.
+        seconds: since it began, pauses included.
+        is_back: whether all was taken back.
+    """
+
+    source: Release
+    target: Release
+    workloads: int
+    gateways: int
+    seconds: float
+    is_back: bool = False
+
+
+@dataclass(frozen=True)
+class View:
+    """An upgrade under way, and who is on which revision as it is seen now."""
+
+    upgrade: Upgrade
+    on_source: tuple[Mover, ...]
+    on_target: tuple[Mover, ...]
+    stayers: tuple[Stayer, ...]
+
+
+def revision_for(version: str) -> str:
+    """The name of a control plane that nobody named: `1-32-0`."""
+    return "".join(each if each.isalnum() else "-" for each in version.lower()).strip("-")
+
+
+def preview(
+    run: Run,
+    source: Release,
+    draft: Draft,
+    *,
+    size: str = "",
+    gate: Gate | None = None,
+    pause: bool = False,
+) -> Preview:
+    """What an upgrade from a release to a draft will do. Only reads.
+
+    Args:
+        run: where.
+        source: the release that is left.
+        draft: what the new revision is to have.
+        size: how many workloads move together: `10%`, `5`; empty: those of a namespace.
+        gate: what must hold after each batch.
+        pause: whether to stop after each batch.
+
+    Raises:
+        ConfigError: the revision has a control plane already, or `size` is none.
+    """
+    # The inventory is in every record of a release, and much of its size.
+    target = replace(draft.release, inventory=(), generation=0, cause=f"upgrade from {source.version}")
+    _require_free(run, source, target)
+    riders = riders_of(run, source, to=target)
+    upgrade = Upgrade(
+        created=run.world.clock.now().isoformat(timespec="seconds"),
+        source=source,
+        target=target,
+        batches=settled(riders, source, target, size),
+        tags=tuple((each.name, each.revision) for each in tags.led(run.door, source.revision)),
+        gate=gate or Gate(),
+        pause=pause,
+    )
+    return Preview(
+        upgrade,
+        sending(run, control_plane(target), target),
+        (*riders.stayers,),
+        tuple((str(ref), why) for ref, why in sorted(riders.unready.items())),
+        tuple(sorted(source.refs - target.refs)),
+    )
+
+
+def _require_free(run: Run, source: Release, target: Release) -> None:
+    taken = {each.revision for each in standing(run.records.of(source.mesh), source.mesh)}
+    if target.revision in taken:
+        what = target.revision or "default"
+        raise ConfigError(
+            "revision-taken",
+            f"revision {what!r} has a control plane already",
+            where=Where("--revision"),
+            hint="give the new one another name with --revision",
+        )
+
+
+def begin(run: Run, planned: Preview) -> Generator[Event, None, Summary]:
+    """Record an upgrade, and make it.
+
+    Raises:
+        ConflictError: another upgrade is under way, or somebody is at work on the mesh.
+        FailedError: the new control plane or a batch did not come right; it was taken back.
+        StoppedError: it stopped part-way: paused, attached proxies, connection lost.
+    """
+    mesh = planned.upgrade.source.mesh
+    with _at_work(run, mesh):
+        if run.records.upgrade(mesh) is not None:
+            raise ConflictError(
+                "upgrade-under-way",
+                f"another upgrade of mesh {mesh!r} was begun meanwhile",
+                hint="`meshctl upgrade status` shows it",
+            )
+        if planned.upgrade.source not in run.records.of(mesh):
+            raise ConflictError(
+                "plan-outdated",
+                f"somebody has changed mesh {mesh!r} since this upgrade was planned",
+                hint="run the same command again, so that it plans anew",
+            )
+        upgrade = run.kept(planned.upgrade)
+        return (yield from _story(run, upgrade))
+
+
+def go_on(
+    run: Run, mesh: str, *, again: bool = False, pause: bool | None = None
+) -> Generator[Event, None, Summary]:
+    """Continue the upgrade of a mesh where it stopped.
+
+    Args:
+        run: where.
+        mesh: its name.
+        again: whether a batch that failed is tried once more; else its way back is finished, and told.
+        pause: whether to stop after each batch from now on; None: as it was asked for.
+
+    Raises:
+        ConfigError: there is none.
+        ConflictError: somebody is at work on the mesh.
+        FailedError: as `begin`.
+        StoppedError: as `begin`.
+    """
+    with _at_work(run, mesh):
+        upgrade = under_way(run, mesh)
+        if pause is not None:
+            upgrade = run.kept(upgrade, pause=pause)
+        if upgrade.returning and upgrade.stage is not Stage.ABORT:
+            upgrade = yield from returned(run, upgrade)
+            if not again:
+                raise failure(upgrade)
+        return (yield from _story(run, upgrade))
+
+
+def abort(run: Run, mesh: str) -> Generator[Event, None, Summary]:
+    """Take back all that the upgrade of a mesh has done so far.
+
+    Raises:
+        ConfigError: there is none.
+        ConflictError: somebody is at work on the mesh, or the old revision is being removed already.
+        FailedError: something does not come right on the old revision.
+        StoppedError: proxies stay attached to the new one, or the connection was lost.
+    """
+    with _at_work(run, mesh):
+        upgrade = under_way(run, mesh)
+        if _is_leaving(run, upgrade):
+            raise ConflictError(
+                "too-late-to-abort",
+                f"revision {named(upgrade.source)} is being removed already",
+                hint="`meshctl upgrade resume` ends it; `meshctl rollback` leads back afterwards",
+            )
+        upgrade = run.kept(upgrade, stage=Stage.ABORT, reason="")
+        yield from aborting(run, upgrade)
+        return _summary(run, upgrade, is_back=True)
+
+
+def under_way(run: Run, mesh: str) -> Upgrade:
+    """The upgrade of a mesh.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    upgrade = run.records.upgrade(mesh)
+    if upgrade is None:
+        raise ConfigError(
+            "no-upgrade",
+            f"no upgrade of mesh {mesh!r} is under way",
+            hint="`meshctl upgrade --to VERSION --strategy canary` begins one",
+        )
+    return upgrade
+
+
+def seen(run: Run, upgrade: Upgrade) -> View:
+    """Who is on which revision now. Only reads."""
+    source, target = upgrade.source, upgrade.target
+    before, after = riders_of(run, source, to=target), riders_of(run, target, to=source)
+    return View(upgrade, (*before.moving, *before.late), (*after.moving, *after.late), before.stayers)
+
+
+@contextmanager
+def _at_work(run: Run, mesh: str) -> Iterator[None]:
+    """Hold the mesh's lock; where the API server does not answer, the same command continues later."""
+    try:
+        with run.records.lock(mesh):
+            yield
+    except UnreachableError as error:
+        raise StoppedError(
+            "stopped-part-way",
+            f"stopped part-way: {error.message}",
+            hint="run the same command again; it continues",
+            details=error.details,
+        ) from error
+
+
+def _story(run: Run, upgrade: Upgrade) -> Generator[Event, None, Summary]:
+    while True:
+        match upgrade.stage:
+            case Stage.CONTROL_PLANE:
+                upgrade = yield from _beside(run, upgrade)
+            case Stage.WORKLOADS | Stage.GATEWAYS:
+                upgrade = yield from moving(run, upgrade)
+            case Stage.PROMOTION:
+                upgrade = yield from promoting(run, upgrade)
+            case Stage.RETIREMENT:
+                yield from retiring(run, upgrade)
+                return _summary(run, upgrade)
+            case Stage.ABORT:
+                if not upgrade.reason:
+                    raise ConflictError(
+                        "abort-under-way",
+                        f"the upgrade to {named(upgrade.target)} is being taken back",
+                        hint="`meshctl upgrade abort` goes on with that",
+                    )
+                yield from aborting(run, upgrade)
+                raise _not_begun(upgrade)
+            case _:
+                assert_never(upgrade.stage)
+
+
+def _beside(run: Run, upgrade: Upgrade) -> Generator[Event, None, Upgrade]:
+    """Put the new control plane beside the old one; where it does not come right, take it away again."""
+    target = upgrade.target
+    causes: dict[str, str] = {}
+    try:
+        for event in run.do(sending(run, control_plane(target), target)):
+            if isinstance(event, Waiting):
+                causes[event.subject] = event.cause
+            yield event
+        yield from answered(
+            run.world, run.cluster, revision=target.revision, istio_namespace=target.namespace
+        )
+    except (StoppedError, UnreachableError):
+        raise
+    except MeshctlError as error:
+        yield Failed(CONTROL_PLANE, named(target), error)
+        reason = f"the new control plane {named(target)} did not come right: {error.message}"
+        upgrade = run.kept(upgrade, stage=Stage.ABORT, reason=reason)
+        yield from aborting(run, upgrade)
+        waits = tuple(f"{subject}: {cause}" for subject, cause in causes.items())
+        raise _not_begun(upgrade, (*error.details, *waits)) from error
+    yield Done(CONTROL_PLANE, f"{named(target)} stands beside {named(upgrade.source)}")
+    return run.kept(upgrade, stage=Stage.WORKLOADS, attempt=upgrade.attempt + 1)
+
+
+def _not_begun(upgrade: Upgrade, details: tuple[str, ...] = ()) -> FailedError:
+    return FailedError(
+        "control-plane-failed",
+        f"{upgrade.reason}; it was taken away again",
+        hint="mend the cause, then run the same command again",
+        details=details,
+    )
+
+
+def _is_leaving(run: Run, upgrade: Upgrade) -> bool:
+    """Whether the removal of the old revision has begun."""
+    source = upgrade.source
+    own = [each for each in run.records.of(source.mesh) if each.revision == source.revision]
+    return upgrade.stage is Stage.RETIREMENT and (not own or own[-1].status is not Status.DEPLOYED)
+
+
+def _summary(run: Run, upgrade: Upgrade, *, is_back: bool = False) -> Summary:
+    took = run.world.clock.now() - datetime.fromisoformat(upgrade.created)
+    own = own_gateways(upgrade.target.manifest)
+    moved = [each for batch in upgrade.batches for each in batch.workloads]
+    return Summary(
+        source=upgrade.source,
+        target=upgrade.target,
+        workloads=sum(each.ref not in own for each in moved),
+        gateways=sum(each.ref in own for each in moved),
+        seconds=took.total_seconds(),
+        is_back=is_back,
+    )

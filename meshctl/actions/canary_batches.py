@@ -1,0 +1,263 @@
+"""Batches of a canary upgrade: there, through the gate, and back where they do not pass."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from meshctl.actions.canary_sending import own_gateways, part_of, sending, with_gateways
+from meshctl.actions.gate import attached, pass_through, pods_of
+from meshctl.errors import FailedError, MeshctlError, StoppedError, UnreachableError, listed
+from meshctl.model.event import Done, Failed, Started, Warned
+from meshctl.model.objects import Ref
+from meshctl.model.plan import Await
+from meshctl.model.upgrade import Batch, Gate, Method, Mover, Stage
+from meshctl.stages.moving.batches import batches
+from meshctl.stages.moving.moves import back, move, touched
+from meshctl.stages.moving.workloads import found
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterator
+
+    from meshctl.actions.canary_sending import Run
+    from meshctl.model.event import Event
+    from meshctl.model.plan import Plan
+    from meshctl.model.release import Release
+    from meshctl.model.upgrade import Labels, Upgrade
+    from meshctl.stages.moving.workloads import Riders
+
+_TRIES = 5  # at a batch of which something goes away meanwhile
+
+
+def named(release: Release) -> str:
+    """A revision as people read it, with its version: `default (1.31.0)`."""
+    return f"{release.revision or 'default'} ({release.version})"
+
+
+def riders_of(run: Run, release: Release, *, to: Release) -> Riders:
+    """Whoever has a proxy of a release's revision; our own gateways aside, which are sent, not moved."""
+    return found(run.door, release.revision, istio_namespace=release.namespace, to=to.revision)
+
+
+def settled(riders: Riders, source: Release, target: Release, size: str) -> tuple[Batch, ...]:
+    """All that has to move, in batches: workloads, users' gateways, then our own, one by one."""
+    return (*batches(riders, size), *_own(source, target))
+
+
+def _own(source: Release, target: Release) -> Iterator[Batch]:
+    coming = own_gateways(target.manifest)
+    for ref, part in sorted(own_gateways(source.manifest).items(), key=lambda each: each[0]):
+        if ref in coming:
+            yield Batch(part.name, (), (Mover(ref, Method.RESTART, 0, "sent anew"),))
+
+
+def moving(run: Run, upgrade: Upgrade) -> Generator[Event, None, Upgrade]:
+    """Move batch after batch until nobody is left on the old revision who can be moved.
+
+    Raises:
+        FailedError: a batch did not pass; it was moved back.
+        StoppedError: a pause was asked for, or the connection was lost.
+    """
+    while True:
+        while upgrade.passed < len(upgrade.batches):
+            upgrade = yield from _passed(run, upgrade)
+            if upgrade.pause:
+                raise _paused(run, upgrade)
+        late = batches(riders_of(run, upgrade.source, to=upgrade.target), "")
+        if not late:
+            return run.kept(upgrade, stage=Stage.PROMOTION)
+        named = (replace(each, name=f"{each.name} of what came since") for each in late)
+        upgrade = run.kept(upgrade, batches=(*upgrade.batches, *named))
+
+
+def _paused(run: Run, upgrade: Upgrade) -> StoppedError:
+    reason = f"paused, as asked, after batch {upgrade.passed} of {len(upgrade.batches)}"
+    run.kept(upgrade, reason=reason)
+    return StoppedError(
+        "upgrade-paused",
+        reason,
+        hint="`meshctl upgrade resume` goes on, `promote` goes on without pauses, `abort` takes all back",
+    )
+
+
+def _passed(run: Run, upgrade: Upgrade) -> Generator[Event, None, Upgrade]:
+    """The next batch, moved and judged; moved back where it does not pass."""
+    batch, begun = upgrade.batches[upgrade.passed], run.world.clock.monotonic()
+    own = own_gateways(upgrade.target.manifest)
+    upgrade = run.kept(
+        upgrade,
+        stage=Stage.GATEWAYS if part_of(batch, own) else Stage.WORKLOADS,
+        labelled=_labelled(run, upgrade, batch),
+        reason="",
+    )
+    yield Started(batch.name, listed(str(each.ref) for each in batch.workloads))
+    try:
+        yield from moved(run, upgrade, batch)
+    except (StoppedError, UnreachableError):
+        raise
+    except MeshctlError as error:
+        yield Failed(batch.name, f"of {len(upgrade.batches)}", error)
+        reason = f"{batch.name}: {error.message}"
+        upgrade = run.kept(upgrade, returning=True, attempt=upgrade.attempt + 1, reason=reason)
+        upgrade = yield from returned(run, upgrade)
+        raise failure(upgrade, error.details) from error
+    took = run.world.clock.monotonic() - begun
+    yield Done(batch.name, f"passed the gate on {named(upgrade.target)}", took)
+    return run.kept(upgrade, passed=upgrade.passed + 1, attempt=upgrade.attempt + 1)
+
+
+def failure(upgrade: Upgrade, details: tuple[str, ...] = ()) -> FailedError:
+    """The error for a batch that was moved back, and why."""
+    return FailedError(
+        "batch-failed",
+        f"{upgrade.reason}; it was moved back to {named(upgrade.source)}",
+        hint="`meshctl upgrade resume` tries it again, `meshctl upgrade abort` takes all back",
+        details=details,
+    )
+
+
+def _labelled(run: Run, upgrade: Upgrade, batch: Batch) -> tuple[tuple[str, Labels], ...]:
+    """The record of labels as they were, with those that this batch is about to change."""
+    changed = touched(batch, riders_of(run, upgrade.source, to=upgrade.target))
+    return tuple(sorted({**dict(changed), **dict(upgrade.labelled)}.items()))
+
+
+def moved(run: Run, upgrade: Upgrade, batch: Batch) -> Iterator[Event]:
+    """Move what of a batch is there, and pass the gate.
+
+    What goes away meanwhile has nothing to move any more, and is no failure of the rest.
+    """
+    there = _there(run, batch)
+    for _ in range(_TRIES):
+        if not there.workloads and not there.namespaces:
+            return
+        try:
+            yield from run.do(_move_plan(run, upgrade, there))
+            yield from _judged(run, upgrade, there)
+        except (StoppedError, UnreachableError):
+            raise
+        except MeshctlError:
+            rest = _there(run, there)
+            if rest == there:
+                raise
+            there = rest
+        else:
+            return
+
+
+def _move_plan(run: Run, upgrade: Upgrade, batch: Batch) -> Plan:
+    if part_of(batch, own_gateways(upgrade.target.manifest)):
+        return sending(run, with_gateways(upgrade, upgrade.passed + 1), upgrade.target)
+    return move(
+        run.cluster,
+        batch,
+        riders_of(run, upgrade.source, to=upgrade.target),
+        to=upgrade.target.revision,
+        moment=upgrade.moment,
+        seconds=run.seconds,
+    )
+
+
+def _judged(run: Run, upgrade: Upgrade, batch: Batch) -> Iterator[Event]:
+    yield from pass_through(
+        run.world,
+        run.cluster,
+        revision=upgrade.target.revision,
+        pods=lambda: pods_of(run.door, batch.workloads),
+        gate=upgrade.gate,
+        istio_namespace=upgrade.target.namespace,
+        batch=batch.name,
+    )
+
+
+# The way back.
+
+
+def returned(run: Run, upgrade: Upgrade) -> Generator[Event, None, Upgrade]:
+    """The batch that failed, moved back, and its proxies seen on the old revision."""
+    batch = upgrade.batches[upgrade.passed]
+    part = part_of(batch, own_gateways(upgrade.source.manifest))
+    if part:
+        steps = sending(run, with_gateways(upgrade, upgrade.passed, back=part), upgrade.target)
+    else:
+        steps = going_back(run, upgrade, batch)
+    yield from taken_back(run, upgrade, batch, steps)
+    return run.kept(upgrade, returning=False, attempt=upgrade.attempt + 1)
+
+
+def going_back(run: Run, upgrade: Upgrade, batch: Batch) -> Plan:
+    """The plan that moves a batch of workloads back; only reads."""
+    moved = [each.ref for one in upgrade.batches[: upgrade.passed] for each in one.workloads]
+    return back(
+        run.cluster,
+        _there(run, batch),
+        riders_of(run, upgrade.target, to=upgrade.source),
+        upgrade.labelled,
+        moment=upgrade.moment,
+        seconds=run.seconds,
+        to=upgrade.source.revision,
+        keep=set(moved) - {each.ref for each in batch.workloads},
+    )
+
+
+def taken_back(run: Run, upgrade: Upgrade, batch: Batch, steps: Plan) -> Iterator[Event]:
+    """Do the plan of a batch's way back, and see by xDS that its proxies are on the old revision again.
+
+    Where nothing of the batch had moved, nothing is done. A pod that is not well on the old revision
+    either, as it may have been before, is told: it is no reason to stop on the way back.
+
+    Raises:
+        FailedError: some are still attached to the new one.
+    """
+    if all(isinstance(step, Await) for step in steps.steps):
+        return
+    try:
+        yield from run.do(steps)
+        yield from _seen_back(run, upgrade, batch)
+    except FailedError as error:
+        left = _still_there(run, upgrade, batch)
+        if left:
+            raise FailedError(
+                "not-back",
+                f"{batch.name} was to go back to {named(upgrade.source)}, and {listed(left)} did not",
+                hint="mend the cause, then `meshctl upgrade abort` or `resume`",
+                details=(error.message, *error.details),
+            ) from error
+        yield Warned(batch.name, f"back on {named(upgrade.source)}", error.message)
+
+
+def _seen_back(run: Run, upgrade: Upgrade, batch: Batch) -> Iterator[Event]:
+    source = upgrade.source
+    yield from pass_through(
+        run.world,
+        run.cluster,
+        revision=source.revision,
+        pods=lambda: pods_of(run.door, batch.workloads),
+        gate=Gate(seconds=upgrade.gate.seconds),
+        istio_namespace=source.namespace,
+        batch=f"{batch.name}, back",
+    )
+
+
+def _still_there(run: Run, upgrade: Upgrade, batch: Batch) -> tuple[str, ...]:
+    """Pods of a batch that are attached to the new revision."""
+    target = upgrade.target
+    told = attached(run.world, run.cluster, revision=target.revision, istio_namespace=target.namespace)
+    ours = {f"{namespace}/{name}" for namespace, name in pods_of(run.door, batch.workloads)}
+    return tuple(sorted(ours.intersection(told)))
+
+
+def _there(run: Run, batch: Batch) -> Batch:
+    """What of a batch is still there and not leaving."""
+
+    def stays(ref: Ref) -> bool:
+        live = run.door.get(ref)
+        return live is not None and not live.is_leaving
+
+    homes = {*batch.namespaces, *(each.ref.namespace for each in batch.workloads)}
+    homes = {name for name in homes if stays(Ref("v1", "Namespace", "", name))}
+    return replace(
+        batch,
+        namespaces=tuple(each for each in batch.namespaces if each in homes),
+        workloads=tuple(each for each in batch.workloads if each.ref.namespace in homes and stays(each.ref)),
+    )

@@ -1,0 +1,210 @@
+"""How a canary upgrade ends: the new revision takes over and the old one goes, or all goes back."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from meshctl.actions import gate, tags
+from meshctl.actions.canary_batches import going_back, moved, named, riders_of, taken_back
+from meshctl.actions.canary_sending import dropped, own_gateways, part_of, sending_back, settling
+from meshctl.actions.install import drafted
+from meshctl.actions.uninstall import uninstall
+from meshctl.errors import StoppedError, listed
+from meshctl.model.event import Done, Started, Waiting
+from meshctl.model.labels import REVISION
+from meshctl.model.plan import Await, Condition, Delete, Phase, Plan
+from meshctl.model.removal import Scope
+from meshctl.model.upgrade import Batch, Stage
+from meshctl.stages.moving.moves import restored
+from meshctl.stages.moving.workloads import found
+from meshctl.stages.planning.tags import held_back
+from meshctl.stages.seeing.observe import look
+from meshctl.stages.settings.recorded import recorded
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterator
+
+    from meshctl.actions.canary_sending import Run
+    from meshctl.model.event import Event
+    from meshctl.model.release import Release
+    from meshctl.model.upgrade import Upgrade
+    from meshctl.model.values import Values
+
+ABORT = "abort"
+LABELS = "namespaces"
+RETIREMENT = "retirement"
+_PAUSE = 2.0  # seconds between two looks at who is still attached
+
+
+def promoting(run: Run, upgrade: Upgrade) -> Generator[Event, None, Upgrade]:
+    """Let the new revision take over what leads to the mesh by name: tags, validation, labels, the rest."""
+    source, target = upgrade.source, upgrade.target
+    yield from run.do(_tags(run, upgrade, target))
+    live = look(run.door, target.manifest.refs)
+    yield from run.do(settling(run, held_back(target.manifest, live, target.revision), target))
+    yield from run.do(_dropping(run, upgrade))
+    yield from run.do(_labels(run, upgrade, source.revision, target.revision))
+    yield from _stragglers(run, upgrade)
+    return run.kept(upgrade, stage=Stage.RETIREMENT, attempt=upgrade.attempt + 1)
+
+
+def _tags(run: Run, upgrade: Upgrade, release: Release) -> Plan:
+    """The tags that led to the source, led to the revision of a release."""
+    names = [name for name, _ in upgrade.tags]
+    if not names:
+        return Plan(run.cluster)
+    values = _values(run, release)
+    return tags.set_plan(run.door, values, names, owner=release.mesh, seconds=run.seconds)
+
+
+def _values(run: Run, release: Release) -> Values:
+    asked = recorded(release)
+    [cluster] = asked.mesh.clusters
+    cluster = replace(cluster, name=run.cluster) if not asked.is_fleet else cluster
+    return drafted(run.world, asked, cluster).values
+
+
+def _dropping(run: Run, upgrade: Upgrade) -> Plan:
+    """Take away gateways that the target has no more, before their proxies keep the old revision alive."""
+    refs = sorted(obj.ref for obj in dropped(upgrade.source.manifest, upgrade.target.manifest))
+    there = sorted(look(run.door, refs))
+    if not there:
+        return Plan(run.cluster)
+    part = "gateways"
+    why = "no longer part of the mesh"
+    gone = tuple(Await(part, ref, Condition.GONE, run.seconds) for ref in there)
+    return Plan(
+        run.cluster,
+        (
+            Phase(
+                "Remove gateways that are no longer asked for", tuple(Delete(part, ref, why) for ref in there)
+            ),
+            Phase("Wait until they are gone", gone),
+        ),
+    )
+
+
+def _labels(run: Run, upgrade: Upgrade, before: str, after: str) -> Plan:
+    """Give namespaces and Gateways the labels they had; what named the revision `before` names `after`.
+
+    A label that names a tag stays as it was, as the tag leads to the other revision by now.
+    """
+    moved = {tag for tag, _ in upgrade.tags}
+    old = before or "default"
+    labelled = [
+        (
+            place,
+            tuple(
+                (
+                    key,
+                    (after or "default") if value == old and old not in moved and key == REVISION else value,
+                )
+                for key, value in labels
+            ),
+        )
+        for place, labels in upgrade.labelled
+    ]
+    riders = found(run.door, None, istio_namespace=upgrade.source.namespace)
+    return restored(run.cluster, LABELS, riders, labelled)
+
+
+def _stragglers(run: Run, upgrade: Upgrade) -> Iterator[Event]:
+    """Move whom only a tag could move, and who came to the old revision while the tags moved."""
+    riders = riders_of(run, upgrade.source, to=upgrade.target)
+    left = (*riders.moving, *riders.late)
+    if left:
+        batch = Batch("what followed the tags", (), left)
+        yield from moved(run, upgrade, batch)
+
+
+def retiring(run: Run, upgrade: Upgrade) -> Generator[Event, None, None]:
+    """Remove the old revision, once nobody is attached to it, and forget the upgrade.
+
+    Raises:
+        StoppedError: somebody stays attached; says who.
+    """
+    source = upgrade.source
+    begun = run.world.clock.monotonic()
+    yield Started(RETIREMENT, f"revision {named(source)}")
+    upgrade = run.kept(upgrade, reason="")
+    yield from _left(run, upgrade, source)
+    yield from _removed(run, source)
+    run.records.forget_upgrade(source.mesh)
+    yield Done(RETIREMENT, f"{named(source)} is gone", run.world.clock.monotonic() - begun)
+
+
+def _left(run: Run, upgrade: Upgrade, release: Release) -> Iterator[Event]:
+    """Wait until no proxy is attached to a revision."""
+    clock = run.world.clock
+    until = clock.monotonic() + run.seconds
+    while attached := gate.attached(
+        run.world, run.cluster, revision=release.revision, istio_namespace=release.namespace
+    ):
+        if clock.monotonic() >= until:
+            raise _still(run, upgrade, release, attached)
+        yield Waiting(RETIREMENT, f"revision {named(release)}", f"still attached: {_few(attached)}")
+        clock.sleep(_PAUSE)
+
+
+def _still(run: Run, upgrade: Upgrade, release: Release, attached: tuple[str, ...]) -> StoppedError:
+    reason = f"{len(attached)} proxies are attached to revision {named(release)}: {_few(attached)}"
+    run.kept(upgrade, reason=reason)
+    whys = {each.name: each.why for each in riders_of(run, release, to=release).stayers}
+    return StoppedError(
+        "still-attached",
+        reason,
+        hint="make these pods anew or let them end, then `meshctl upgrade resume`",
+        details=[f"{each}: {whys[each]}" if each in whys else each for each in attached],
+    )
+
+
+def _few(names: tuple[str, ...]) -> str:
+    return listed(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+
+
+def _removed(run: Run, release: Release) -> Iterator[Event]:
+    if all(each.revision != release.revision for each in run.records.of(release.mesh)):
+        return  # nothing of it was ever sent
+    scope = Scope(release.mesh, release.namespace, revision=release.revision, seconds=run.seconds)
+    [leave] = uninstall(run.world, scope)
+    for refusal in leave.refusals:
+        raise refusal
+    yield from run.do(leave.plan)
+
+
+def aborting(run: Run, upgrade: Upgrade) -> Generator[Event, None, None]:
+    """Take all back: the old revision whole again, everybody on it, tags and labels as before.
+
+    Batches go back from the last to the first; `passed` counts those that have yet to go.
+
+    Raises:
+        FailedError: something does not come right on the old revision.
+        StoppedError: somebody stays attached to the new one; says who.
+    """
+    source, target = upgrade.source, upgrade.target
+    yield Started(ABORT, f"back to {named(source)}")
+    yield from run.do(sending_back(run, upgrade, upgrade.passed))
+    yield from run.do(_tags(run, upgrade, source))
+    # One more than have passed: the one under way may have moved in part.
+    for place in range(min(upgrade.passed, len(upgrade.batches) - 1), -1, -1):
+        batch = upgrade.batches[place]
+        is_own = part_of(batch, own_gateways(source.manifest))
+        steps = sending_back(run, upgrade, place) if is_own else going_back(run, upgrade, batch)
+        yield from taken_back(run, upgrade, batch, steps)
+        upgrade = run.kept(upgrade, passed=place, attempt=upgrade.attempt + 1, returning=False)
+    yield from _rest(run, upgrade)
+    yield from run.do(_labels(run, upgrade, source.revision, source.revision))
+    yield from _left(run, upgrade, target)
+    yield from _removed(run, target)
+    run.records.forget_upgrade(source.mesh)
+    yield Done(ABORT, f"all is on {named(source)} as before")
+
+
+def _rest(run: Run, upgrade: Upgrade) -> Iterator[Event]:
+    """Move back what came to the new revision without having been moved there."""
+    riders = riders_of(run, upgrade.target, to=upgrade.source)
+    came = (*riders.movers, *riders.gateways)
+    if came:
+        batch = Batch("what came since", (), came)
+        yield from taken_back(run, upgrade, batch, going_back(run, upgrade, batch))

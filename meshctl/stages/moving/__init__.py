@@ -1,0 +1,1 @@
+"""Which workloads ride with a control plane, and how they get to another."""
