@@ -123,6 +123,8 @@ def _every(group: click.Group, context: click.Context, prefix: str) -> list[tupl
     for name in group.list_commands(context):
         command = group.get_command(context, name)
         if isinstance(command, click.Group):
+            if command.invoke_without_command:
+                found.append((f"{prefix}{name}", command))
             found += _every(command, context, f"{prefix}{name} ")
         elif command is not None:
             found.append((f"{prefix}{name}", command))

@@ -6,13 +6,12 @@ that was cut short is continued by looking again, and by moving only what is not
 
 from __future__ import annotations
 
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, assert_never
 
-from meshctl.actions import tags
-from meshctl.actions.canary_batches import failure, moving, named, returned, riders_of, settled
+from meshctl.actions.canary_batches import failure, moving, named, returned, riders_of
 from meshctl.actions.canary_end import aborting, promoting, retiring
 from meshctl.actions.canary_sending import Run, control_plane, own_gateways, sending
 from meshctl.actions.gate import answered
@@ -23,43 +22,20 @@ from meshctl.errors import (
     MeshctlError,
     StoppedError,
     UnreachableError,
-    Where,
 )
 from meshctl.model.event import Done, Failed, Waiting
 from meshctl.model.release import Status
-from meshctl.model.upgrade import Gate, Stage, Upgrade
-from meshctl.stages.planning.records import standing
+from meshctl.model.upgrade import Stage, Upgrade
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
 
-    from meshctl.actions.install import Draft
+    from meshctl.actions.canary_preview import Preview
     from meshctl.model.event import Event
-    from meshctl.model.objects import Ref
-    from meshctl.model.plan import Plan
     from meshctl.model.release import Release
     from meshctl.model.upgrade import Mover, Stayer
 
 CONTROL_PLANE = "control plane"
-
-
-@dataclass(frozen=True)
-class Preview:
-    """All that an upgrade is going to do, as it looks before it begins.
-
-    Attributes:
-        upgrade: what will be recorded first.
-        control_plane: the steps that put the new control plane beside the old one.
-        stayers: what nobody can move, and why.
-        unready: workloads that are not ready as it is, and why: their gate would not be passed.
-        retired: what only the old revision has, and goes with it.
-    """
-
-    upgrade: Upgrade
-    control_plane: Plan
-    stayers: tuple[Stayer, ...] = ()
-    unready: tuple[tuple[str, str], ...] = ()
-    retired: tuple[Ref, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -91,67 +67,6 @@ class View:
     on_source: tuple[Mover, ...]
     on_target: tuple[Mover, ...]
     stayers: tuple[Stayer, ...]
-
-
-def revision_for(version: str) -> str:
-    """The name of a control plane that nobody named: `1-32-0`."""
-    return "".join(each if each.isalnum() else "-" for each in version.lower()).strip("-")
-
-
-def preview(
-    run: Run,
-    source: Release,
-    draft: Draft,
-    *,
-    size: str = "",
-    gate: Gate | None = None,
-    pause: bool = False,
-) -> Preview:
-    """What an upgrade from a release to a draft will do. Only reads.
-
-    Args:
-        run: where.
-        source: the release that is left.
-        draft: what the new revision is to have.
-        size: how many workloads move together: `10%`, `5`; empty: those of a namespace.
-        gate: what must hold after each batch.
-        pause: whether to stop after each batch.
-
-    Raises:
-        ConfigError: the revision has a control plane already, or `size` is none.
-    """
-    # The inventory is in every record of a release, and much of its size.
-    target = replace(draft.release, inventory=(), generation=0, cause=f"upgrade from {source.version}")
-    _require_free(run, source, target)
-    riders = riders_of(run, source, to=target)
-    upgrade = Upgrade(
-        created=run.world.clock.now().isoformat(timespec="seconds"),
-        source=source,
-        target=target,
-        batches=settled(riders, source, target, size),
-        tags=tuple((each.name, each.revision) for each in tags.led(run.door, source.revision)),
-        gate=gate or Gate(),
-        pause=pause,
-    )
-    return Preview(
-        upgrade,
-        sending(run, control_plane(target), target),
-        (*riders.stayers,),
-        tuple((str(ref), why) for ref, why in sorted(riders.unready.items())),
-        tuple(sorted(source.refs - target.refs)),
-    )
-
-
-def _require_free(run: Run, source: Release, target: Release) -> None:
-    taken = {each.revision for each in standing(run.records.of(source.mesh), source.mesh)}
-    if target.revision in taken:
-        what = target.revision or "default"
-        raise ConfigError(
-            "revision-taken",
-            f"revision {what!r} has a control plane already",
-            where=Where("--revision"),
-            hint="give the new one another name with --revision",
-        )
 
 
 def begin(run: Run, planned: Preview) -> Generator[Event, None, Summary]:
@@ -199,12 +114,13 @@ def go_on(
     """
     with _at_work(run, mesh):
         upgrade = under_way(run, mesh)
-        if pause is not None:
-            upgrade = run.kept(upgrade, pause=pause)
         if upgrade.returning and upgrade.stage is not Stage.ABORT:
             upgrade = yield from returned(run, upgrade)
             if not again:
                 raise failure(upgrade)
+        if not upgrade.returning:
+            pause = upgrade.pause if pause is None else pause
+            upgrade = run.kept(upgrade, pause=pause, reason="")
         return (yield from _story(run, upgrade))
 
 
@@ -225,7 +141,9 @@ def abort(run: Run, mesh: str) -> Generator[Event, None, Summary]:
                 f"revision {named(upgrade.source)} is being removed already",
                 hint="`meshctl upgrade resume` ends it; `meshctl rollback` leads back afterwards",
             )
-        upgrade = run.kept(upgrade, stage=Stage.ABORT, reason="")
+        # What a cut batch has made anew for the way there is made anew once more for the way back.
+        attempt = upgrade.attempt + (upgrade.stage is not Stage.ABORT)
+        upgrade = run.kept(upgrade, stage=Stage.ABORT, attempt=attempt, returning=False, reason="")
         yield from aborting(run, upgrade)
         return _summary(run, upgrade, is_back=True)
 
@@ -255,10 +173,22 @@ def seen(run: Run, upgrade: Upgrade) -> View:
 
 @contextmanager
 def _at_work(run: Run, mesh: str) -> Iterator[None]:
-    """Hold the mesh's lock; where the API server does not answer, the same command continues later."""
+    """Hold the mesh's lock, and record why it stopped where nobody has.
+
+    Where the API server does not answer, the same command continues later.
+    """
     try:
         with run.records.lock(mesh):
-            yield
+            try:
+                yield
+            except (StoppedError, UnreachableError):
+                raise
+            except MeshctlError as error:
+                with suppress(MeshctlError):  # the cause matters more
+                    upgrade = run.records.upgrade(mesh)
+                    if upgrade and not upgrade.reason:
+                        run.kept(upgrade, reason=error.message)
+                raise
     except UnreachableError as error:
         raise StoppedError(
             "stopped-part-way",
@@ -281,7 +211,7 @@ def _story(run: Run, upgrade: Upgrade) -> Generator[Event, None, Summary]:
                 yield from retiring(run, upgrade)
                 return _summary(run, upgrade)
             case Stage.ABORT:
-                if not upgrade.reason:
+                if not upgrade.returning:
                     raise ConflictError(
                         "abort-under-way",
                         f"the upgrade to {named(upgrade.target)} is being taken back",
@@ -308,9 +238,9 @@ def _beside(run: Run, upgrade: Upgrade) -> Generator[Event, None, Upgrade]:
     except (StoppedError, UnreachableError):
         raise
     except MeshctlError as error:
-        yield Failed(CONTROL_PLANE, named(target), error)
         reason = f"the new control plane {named(target)} did not come right: {error.message}"
-        upgrade = run.kept(upgrade, stage=Stage.ABORT, reason=reason)
+        upgrade = run.kept(upgrade, stage=Stage.ABORT, returning=True, reason=reason)
+        yield Failed(CONTROL_PLANE, named(target), error)
         yield from aborting(run, upgrade)
         waits = tuple(f"{subject}: {cause}" for subject, cause in causes.items())
         raise _not_begun(upgrade, (*error.details, *waits)) from error

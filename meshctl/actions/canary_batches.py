@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from meshctl.actions.canary_sending import own_gateways, part_of, sending, with_gateways
-from meshctl.actions.gate import attached, pass_through, pods_of
+from meshctl.actions.gate import attached, pass_through, pods_of, rejected
 from meshctl.errors import FailedError, MeshctlError, StoppedError, UnreachableError, listed
 from meshctl.model.event import Done, Failed, Started, Warned
 from meshctl.model.objects import Ref
@@ -96,14 +96,31 @@ def _passed(run: Run, upgrade: Upgrade) -> Generator[Event, None, Upgrade]:
     except (StoppedError, UnreachableError):
         raise
     except MeshctlError as error:
-        yield Failed(batch.name, f"of {len(upgrade.batches)}", error)
-        reason = f"{batch.name}: {error.message}"
+        words = _rejected(run, upgrade, batch, error)
+        reason = "; ".join((f"{batch.name}: {error.message}", *words[:1]))
         upgrade = run.kept(upgrade, returning=True, attempt=upgrade.attempt + 1, reason=reason)
+        yield Failed(batch.name, f"on {named(upgrade.target)}", error)
         upgrade = yield from returned(run, upgrade)
-        raise failure(upgrade, error.details) from error
+        raise failure(upgrade, (*error.details, *words)) from error
     took = run.world.clock.monotonic() - begun
     yield Done(batch.name, f"passed the gate on {named(upgrade.target)}", took)
     return run.kept(upgrade, passed=upgrade.passed + 1, attempt=upgrade.attempt + 1)
+
+
+def _rejected(run: Run, upgrade: Upgrade, batch: Batch, error: MeshctlError) -> tuple[str, ...]:
+    """What the batch's proxies reject, in Envoy's words, where the error does not say so itself.
+
+    Such a pod never becomes ready, so that its rollout fails before the gate can ask it.
+    """
+    if error.code == "gate-failed":
+        return ()
+    return rejected(
+        run.world,
+        run.cluster,
+        revision=upgrade.target.revision,
+        pods=lambda: pods_of(run.door, batch.workloads),
+        istio_namespace=upgrade.target.namespace,
+    )
 
 
 def failure(upgrade: Upgrade, details: tuple[str, ...] = ()) -> FailedError:
@@ -181,7 +198,11 @@ def returned(run: Run, upgrade: Upgrade) -> Generator[Event, None, Upgrade]:
         steps = sending(run, with_gateways(upgrade, upgrade.passed, back=part), upgrade.target)
     else:
         steps = going_back(run, upgrade, batch)
-    yield from taken_back(run, upgrade, batch, steps)
+    try:
+        yield from taken_back(run, upgrade, batch, steps)
+    except FailedError:
+        run.kept(upgrade, attempt=upgrade.attempt + 1)  # its pods are made anew once more by the next run
+        raise
     return run.kept(upgrade, returning=False, attempt=upgrade.attempt + 1)
 
 

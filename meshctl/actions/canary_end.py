@@ -10,13 +10,13 @@ from meshctl.actions.canary_batches import going_back, moved, named, riders_of, 
 from meshctl.actions.canary_sending import dropped, own_gateways, part_of, sending_back, settling
 from meshctl.actions.install import drafted
 from meshctl.actions.uninstall import uninstall
-from meshctl.errors import StoppedError, listed
+from meshctl.errors import FailedError, StoppedError, listed
 from meshctl.model.event import Done, Started, Waiting
 from meshctl.model.labels import REVISION
 from meshctl.model.plan import Await, Condition, Delete, Phase, Plan
 from meshctl.model.removal import Scope
 from meshctl.model.upgrade import Batch, Stage
-from meshctl.stages.moving.moves import restored
+from meshctl.stages.moving.moves import move, restored
 from meshctl.stages.moving.workloads import found
 from meshctl.stages.planning.tags import held_back
 from meshctl.stages.seeing.observe import look
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 ABORT = "abort"
 LABELS = "namespaces"
 RETIREMENT = "retirement"
+_GRACE = 10.0  # seconds that those may take to end who nobody makes anew
 _PAUSE = 2.0  # seconds between two looks at who is still attached
 
 
@@ -45,7 +46,7 @@ def promoting(run: Run, upgrade: Upgrade) -> Generator[Event, None, Upgrade]:
     yield from run.do(settling(run, held_back(target.manifest, live, target.revision), target))
     yield from run.do(_dropping(run, upgrade))
     yield from run.do(_labels(run, upgrade, source.revision, target.revision))
-    yield from _stragglers(run, upgrade)
+    upgrade = yield from _stragglers(run, upgrade)
     return run.kept(upgrade, stage=Stage.RETIREMENT, attempt=upgrade.attempt + 1)
 
 
@@ -109,13 +110,15 @@ def _labels(run: Run, upgrade: Upgrade, before: str, after: str) -> Plan:
     return restored(run.cluster, LABELS, riders, labelled)
 
 
-def _stragglers(run: Run, upgrade: Upgrade) -> Iterator[Event]:
+def _stragglers(run: Run, upgrade: Upgrade) -> Generator[Event, None, Upgrade]:
     """Move whom only a tag could move, and who came to the old revision while the tags moved."""
     riders = riders_of(run, upgrade.source, to=upgrade.target)
     left = (*riders.moving, *riders.late)
-    if left:
-        batch = Batch("what followed the tags", (), left)
-        yield from moved(run, upgrade, batch)
+    if not left:
+        return upgrade
+    batch = Batch("what follows the tags", (), left)
+    yield from moved(run, upgrade, batch)
+    return run.kept(upgrade, batches=(*upgrade.batches, batch), passed=upgrade.passed + 1)
 
 
 def retiring(run: Run, upgrade: Upgrade) -> Generator[Event, None, None]:
@@ -135,26 +138,43 @@ def retiring(run: Run, upgrade: Upgrade) -> Generator[Event, None, None]:
 
 
 def _left(run: Run, upgrade: Upgrade, release: Release) -> Iterator[Event]:
-    """Wait until no proxy is attached to a revision."""
+    """Wait until no proxy is attached to a revision; not long where only those are whom nobody moves."""
     clock = run.world.clock
-    until = clock.monotonic() + run.seconds
+    begun = clock.monotonic()
     while attached := gate.attached(
         run.world, run.cluster, revision=release.revision, istio_namespace=release.namespace
     ):
-        if clock.monotonic() >= until:
-            raise _still(run, upgrade, release, attached)
+        whys = _stayers(run, release)
+        patience = _GRACE if whys.keys() >= set(attached) else run.seconds
+        if clock.monotonic() - begun >= min(patience, run.seconds):
+            raise _still(run, upgrade, release, attached, whys)
         yield Waiting(RETIREMENT, f"revision {named(release)}", f"still attached: {_few(attached)}")
         clock.sleep(_PAUSE)
 
 
-def _still(run: Run, upgrade: Upgrade, release: Release, attached: tuple[str, ...]) -> StoppedError:
-    reason = f"{len(attached)} proxies are attached to revision {named(release)}: {_few(attached)}"
+def _stayers(run: Run, release: Release) -> dict[str, str]:
+    """Pods that nobody can make anew, and machines, as `attached` names them, each with the reason."""
+    riders = riders_of(run, release, to=release)
+    whys = {each.name: each.why for each in riders.stayers}
+    pods = {
+        pod.ref.place: whys[str(owner)]
+        for owner, group in riders.pods.items()
+        if str(owner) in whys
+        for pod in group
+    }
+    return {**pods, **{name.removeprefix("machine "): why for name, why in whys.items()}}
+
+
+def _still(
+    run: Run, upgrade: Upgrade, release: Release, attached: tuple[str, ...], whys: dict[str, str]
+) -> StoppedError:
+    proxies = "1 proxy is" if len(attached) == 1 else f"{len(attached)} proxies are"
+    reason = f"{proxies} attached to revision {named(release)}: {_few(attached)}"
     run.kept(upgrade, reason=reason)
-    whys = {each.name: each.why for each in riders_of(run, release, to=release).stayers}
     return StoppedError(
         "still-attached",
         reason,
-        hint="make these pods anew or let them end, then `meshctl upgrade resume`",
+        hint="make these pods anew or let them end, then run the same command, or `resume`, again",
         details=[f"{each}: {whys[each]}" if each in whys else each for each in attached],
     )
 
@@ -191,8 +211,12 @@ def aborting(run: Run, upgrade: Upgrade) -> Generator[Event, None, None]:
         batch = upgrade.batches[place]
         is_own = part_of(batch, own_gateways(source.manifest))
         steps = sending_back(run, upgrade, place) if is_own else going_back(run, upgrade, batch)
-        yield from taken_back(run, upgrade, batch, steps)
-        upgrade = run.kept(upgrade, passed=place, attempt=upgrade.attempt + 1, returning=False)
+        try:
+            yield from taken_back(run, upgrade, batch, steps)
+        except FailedError:
+            run.kept(upgrade, attempt=upgrade.attempt + 1)  # its pods are made anew once more by the next run
+            raise
+        upgrade = run.kept(upgrade, passed=place, attempt=upgrade.attempt + 1)
     yield from _rest(run, upgrade)
     yield from run.do(_labels(run, upgrade, source.revision, source.revision))
     yield from _left(run, upgrade, target)
@@ -204,7 +228,8 @@ def aborting(run: Run, upgrade: Upgrade) -> Generator[Event, None, None]:
 def _rest(run: Run, upgrade: Upgrade) -> Iterator[Event]:
     """Move back what came to the new revision without having been moved there."""
     riders = riders_of(run, upgrade.target, to=upgrade.source)
-    came = (*riders.movers, *riders.gateways)
+    came = (*riders.moving, *riders.late)
     if came:
-        batch = Batch("what came since", (), came)
-        yield from taken_back(run, upgrade, batch, going_back(run, upgrade, batch))
+        batch, to = Batch("what came since", (), came), upgrade.source.revision
+        steps = move(run.cluster, batch, riders, to=to, moment=upgrade.moment, seconds=run.seconds)
+        yield from taken_back(run, upgrade, batch, steps)

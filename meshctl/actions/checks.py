@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
+from collections import defaultdict
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from meshctl import ports
     from meshctl.model.manifest import Manifest
     from meshctl.model.mesh import Cluster
+    from meshctl.model.objects import Object, Ref
+    from meshctl.model.release import Release
     from meshctl.model.values import Values
     from meshctl.ports import Clock, World
     from meshctl.stages.settings.load import Loaded
@@ -218,7 +221,7 @@ def site_of(door: ports.Cluster, values: Values, desired: Manifest, seen: Observ
         values.namespace,
         values.revision,
         desired,
-        partial(_conflicts, door, desired),
+        partial(_conflicts, door, desired, seen.releases),
         seen.kinds,
         seen.releases,
         partial(support.require, values.version),
@@ -226,15 +229,18 @@ def site_of(door: ports.Cluster, values: Values, desired: Manifest, seen: Observ
     )
 
 
-def _conflicts(door: ports.Cluster, desired: Manifest) -> tuple[str, ...]:
+def _conflicts(door: ports.Cluster, desired: Manifest, records: Sequence[Release]) -> tuple[str, ...]:
     """What the plan would be refused for."""
     live = look(door, desired.refs)
+    former: dict[Ref, list[Object]] = defaultdict(list)
+    for obj in (obj for record in records for obj in record.manifest.objects):
+        former[obj.ref].append(obj)
     return tuple(
         f"{obj.ref}: {words(clashes)}"
         for part in desired.parts
         for obj in part.objects
         if obj.ref in live and not live[obj.ref].is_leaving
-        if (clashes := conflicts(obj, live[obj.ref], part.yields))
+        if (clashes := conflicts(obj, live[obj.ref], part.yields, former[obj.ref]))
     )
 
 

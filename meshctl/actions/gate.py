@@ -95,6 +95,17 @@ def pass_through(
     yield Done(GROUP, f"{eye.count} proxies passed on revision {name}", patience.passed)
 
 
+def rejected(
+    world: World, cluster: str, *, revision: str, pods: Pods, istio_namespace: str = "istio-system"
+) -> tuple[str, ...]:
+    """What these pods' proxies reject just now, in Envoy's words; empty where none does, or nobody can tell.
+
+    A proxy that rejects its first configuration never becomes ready, and nothing but this says why.
+    """
+    eye = _Eye(world, world.clusters[cluster], revision or "default", istio_namespace)
+    return tuple(str(each) for each in eye.look(pods) if each.code == "config-rejected")
+
+
 def require(gate: Gate) -> None:
     """Refuse a gate that can never be asked.
 

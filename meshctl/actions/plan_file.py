@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from meshctl.actions.install import agreed
+from meshctl.actions.install import agreed, refuse_during_upgrade
 from meshctl.adapters import release_codec
 from meshctl.errors import ConfigError, ConflictError, Where
 from meshctl.model.objects import Ref
@@ -61,7 +61,7 @@ def opened(world: World, text: str, name: str, asked: Loaded | None = None) -> O
 
     Raises:
         ConfigError: the file is no plan, was edited, or lacks tokens that `asked` does not give.
-        ConflictError: the plan is for another cluster, or this one has moved on.
+        ConflictError: the plan is for another cluster, this one has moved on, or is being upgraded.
     """
     data = plan_file.opened(text, name)
     [(here, door)] = world.clusters.items()
@@ -81,7 +81,9 @@ def opened(world: World, text: str, name: str, asked: Loaded | None = None) -> O
         )
     if file["release"] is None:
         return Opened(None, Plan(here))
-    seen = observe(door, world.releases[here], file["release"]["mesh"], detections=catalogue.detections())
+    mesh = file["release"]["mesh"]
+    refuse_during_upgrade(world.releases[here], mesh)
+    seen = observe(door, world.releases[here], mesh, detections=catalogue.detections())
     full = None if asked is None else release_codec.to_json(_made_from(door, asked, seen))
     release = _release(world, seen, plan_file.filled(data, full, name), name)
     former = frozenset(ref for each in seen.releases for ref in each.refs)
@@ -102,7 +104,7 @@ def opened(world: World, text: str, name: str, asked: Loaded | None = None) -> O
 
 def _release(world: World, seen: Observation, content: Mapping[str, Any], name: str) -> Release:
     """The release of a file, with what is a fact of the day it is applied."""
-    [(here, door)] = world.clusters.items()
+    [door] = world.clusters.values()
     today = {
         "status": str(Status.PENDING),
         "created": world.clock.now().isoformat(timespec="seconds"),

@@ -11,7 +11,7 @@ from meshctl.actions import uninject
 from meshctl.actions.backup import heading
 from meshctl.actions.detaching import refusals, servers_of, unanswered_by
 from meshctl.actions.doing import do
-from meshctl.errors import ConfigError, MeshctlError, Where, listed, nearest
+from meshctl.errors import ConfigError, ConflictError, MeshctlError, Where, listed, nearest
 from meshctl.model.labels import INJECTED, MESH
 from meshctl.model.plan import Delete, Plan, Record
 from meshctl.model.release import Status
@@ -113,19 +113,35 @@ def remove(world: World, leave: Leave, *, drain: int = 2) -> Iterator[Event]:
     Raises:
         FailedError: a workload does not come right without its sidecar, or a step failed; the control
             plane is still there.
-        ConflictError: somebody else is at work on the mesh.
+        ConflictError: somebody else is at work on the mesh, or an upgrade needs the revision that goes.
     """
-    if leave.freeing.is_empty:
-        yield from do(world, leave.plan)
-        return
-    name = leave.cluster
+    name, mesh = leave.cluster, leave.scope.mesh
     recorded = any(isinstance(step, Record) for step in leave.plan.steps)
-    with world.releases[name].lock(leave.scope.mesh) if recorded else nullcontext():
+    with world.releases[name].lock(mesh) if recorded else nullcontext():
+        _end_upgrade(world.releases[name], leave.scope)
+        if leave.freeing.is_empty:
+            yield from do(world, leave.plan, held=True)
+            return
         yield from do(world, _no_more_injection(leave), held=True)
         yield from do(world, leave.freeing, held=True)
         scope = replace(leave.scope, uninject=False)
         yield from uninject.verified(world, name, leave.freeing, leave.attached, scope)
         yield from do(world, _leave(world, name, scope, drain).plan, held=True)
+
+
+def _end_upgrade(records: ports.Releases, scope: Scope) -> None:
+    """Forget the upgrade of a mesh that goes; one that needs the revision that goes is for others to end."""
+    upgrade = records.upgrade(scope.mesh)
+    if upgrade is None:
+        return
+    if scope.revision is None:
+        records.forget_upgrade(scope.mesh)
+    elif scope.revision in (upgrade.source.revision, upgrade.target.revision):
+        raise ConflictError(
+            "upgrade-under-way",
+            f"an upgrade of mesh {scope.mesh!r} needs revision {scope.revision or DEFAULT!r}",
+            hint="`meshctl upgrade promote` or `meshctl upgrade abort` ends it",
+        )
 
 
 def _no_more_injection(leave: Leave) -> Plan:

@@ -116,7 +116,9 @@ def _asked_from_json(content: Mapping[str, Any]) -> Asked:
         Network(each["name"], tuple(NetworkGateway(**gateway) for gateway in each["gateways"]))
         for each in mesh.pop("networks")
     )
-    plain = {key: tuple(value) if isinstance(value, list) else value for key, value in mesh.items()}
+    plain: dict[str, Any] = {
+        key: tuple(value) if isinstance(value, list) else value for key, value in mesh.items()
+    }
     return Asked(
         Mesh(**plain, clusters=tuple(clusters), networks=tuple(networks)),
         tuple((Layer[each["layer"].upper()], each["spec"]) for each in content["settings"]),

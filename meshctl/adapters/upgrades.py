@@ -77,5 +77,6 @@ class UpgradeRecord:
         self.cluster.apply(Object(content), take_over=True)
 
     def forget(self) -> None:
-        """Take it away; something already gone is no error."""
-        self.cluster.delete(self.ref)
+        """Take it away; something already gone is no error, and asks for no right to remove it."""
+        if self.cluster.get(self.ref) is not None:
+            self.cluster.delete(self.ref)

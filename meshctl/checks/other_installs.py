@@ -20,7 +20,7 @@ ONE_CONTROL_PLANE = Rule(
     code="revision-unclaimed",
     level=Level.ERROR,
     summary="No other tool has installed a control plane of this revision.",
-    hint="`meshctl install --adopt --take-over` carries it on, another --revision stands beside it",
+    hint="`meshctl install --adopt` carries it on, another --revision stands beside it",
 )
 ONE_INJECTOR = Rule(
     code="injector-alone",

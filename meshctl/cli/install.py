@@ -125,6 +125,7 @@ def _waves(app: App, asked: dict[str, Any], **choices: Any) -> Any:
 
 
 def headline(wave: Wave) -> str:
+    """What a plan is for and how much it changes, in a line before it is agreed to."""
     values = wave.values
     named = f", revision {values.revision}" if values.revision else ""
     what = f"Istio {values.version.full}, profile {values.profile}{named}"
@@ -132,5 +133,6 @@ def headline(wave: Wave) -> str:
 
 
 def unchanged(wave: Wave) -> str:
+    """The answer where there is nothing to do."""
     values = wave.values
     return f"Istio {values.version.full}, profile {values.profile}, is installed as asked; nothing was sent"

@@ -18,6 +18,7 @@ from meshctl.model.plan import (
     Save,
     Strip,
 )
+from meshctl.stages.planning.kinds import DEFINITION
 from meshctl.stages.planning.plan_data import as_shown, plan_data, word
 
 if TYPE_CHECKING:
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 
 MOST_CHANGES = 12
 """Leaves shown of one object; JSON has them all."""
+MOST_OF_A_DEFINITION = 3
+"""Leaves shown of a definition: two versions of it differ in hundreds, nearly all of them wording."""
 
 
 def plan_text(plan: Plan) -> str:
@@ -57,9 +60,10 @@ def _lines(step: Step) -> list[str]:
         case Apply(live=None) | Restore(live=None):
             return [f"+ {step.ref}"]
         case Apply() | Restore():
-            shown = [f"    {_change(change)}" for change in step.changes[:MOST_CHANGES]]
-            if len(step.changes) > MOST_CHANGES:
-                shown.append(f"    and {len(step.changes) - MOST_CHANGES} more (-o json shows all)")
+            most = MOST_OF_A_DEFINITION if step.ref.kind == DEFINITION else MOST_CHANGES
+            shown = [f"    {_change(change)}" for change in step.changes[:most]]
+            if len(step.changes) > most:
+                shown.append(f"    and {len(step.changes) - most} more (-o json shows all)")
             return [f"~ {step.ref}", *shown]
         case Delete():
             return [f"- {step.ref}{_because(step.why)}"]

@@ -76,7 +76,7 @@ def print_roles(
 
     They are made from the plan of the mesh that the options describe; no cluster is asked. Namespaces that
     Roles stand in are printed too, so an administrator makes them, and an uninstall with these rights
-    leaves them. `vm` and `upgrade` cover what those commands will do.
+    leaves them. `vm` covers what that command will do.
 
     \b
     Examples:

@@ -103,6 +103,9 @@ def _cluster_text(one: Standing, now: datetime) -> str:
         facts.append(
             ("default", f"injects {one.default.injection or '-'}, validates {one.default.validation or '-'}")
         )
+    tags = [each for each in one.webhooks if each.tag and each.ref.kind == "MutatingWebhookConfiguration"]
+    if tags:
+        facts.append(("tags", ", ".join(f"{each.tag} → {each.revision}" for each in tags)))
     if one.data_plane:
         plane = one.data_plane
         versions = ", ".join(f"{count} of {version}" for version, count in sorted(plane.versions.items()))

@@ -83,6 +83,8 @@ def uninstall(app: App, drain: float, dry_run: bool, timeout: float, **scope: An
     seconds = max(1, round(drain))
     for leave in actions_uninstall(world, wanted, drain=seconds):
         if leave.plan.is_empty and not dry_run:
+            if leave.scope.revision is None:
+                world.releases[leave.cluster].forget_upgrade(leave.scope.mesh)
             left = leave.left(world)
             app.report.result(
                 removal_data(leave, left),
@@ -101,9 +103,12 @@ def uninstall(app: App, drain: float, dry_run: bool, timeout: float, **scope: An
 
 def _remove(app: App, world: World, leave: Leave, drain: int) -> None:
     """Ask, do it, and say what is left."""
+    from meshctl.actions.install import refuse_during_upgrade
     from meshctl.actions.rights import require_rights
     from meshctl.actions.uninstall import remove
 
+    if leave.scope.revision is not None:
+        refuse_during_upgrade(world.releases[leave.cluster], leave.scope.mesh)
     for refusal in leave.refusals:
         raise refusal
     for plan in (leave.freeing, leave.plan):

@@ -142,6 +142,7 @@ def _upgraded(
     if dry_run:
         _tell_status(app, run, under_way)
         return 0
+    app.report.note(f"an upgrade of mesh {mesh!r} is under way; it is continued")
     return _go_on(app, run, mesh)
 
 
@@ -184,7 +185,6 @@ def _go_on(app: App, run: Run, mesh: str, **choices: Any) -> int:
     from meshctl.actions.canary import go_on
     from meshctl.cli.upgrade_strategies import ended
 
-    app.report.note(f"an upgrade of mesh {mesh!r} is under way; it is continued")
     ended(app, go_on(run, mesh, **choices))
     return 0
 

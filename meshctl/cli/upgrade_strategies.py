@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from meshctl.cli.inputs import opened
 from meshctl.cli.status import FINDINGS
+from meshctl.model.finding import Level
 from meshctl.model.upgrade import Gate
 
 if TYPE_CHECKING:
@@ -83,14 +84,22 @@ def in_place(app: App, run: Run, wish: Wish) -> int:
 
 def canary(app: App, run: Run, wish: Wish) -> int:
     """Put a second control plane beside the old one and move everybody there; the exit code."""
-    from meshctl.actions.canary import begin, preview, revision_for
+    from meshctl.actions.canary import begin
+    from meshctl.actions.canary_batches import named
+    from meshctl.actions.canary_preview import is_there, preview, revision_for
     from meshctl.actions.rights import require_rights
     from meshctl.cli.upgrading import headline, preview_data, preview_text
+    from meshctl.model.plan import Plan
+    from meshctl.stages.planning.plan_data import plan_data
     from meshctl.stages.settings.versions import version
 
     number = wish.given.version if wish.given else version(wish.asked["version"])
     revision = wish.asked["revision"] or revision_for(number.full)
     run, _, source, draft = _drafted(app, run, wish, wish.leaving, revision)
+    if is_there(run, source, draft):
+        what = f"{named(source)} is there already, and as asked; nothing was sent"
+        app.report.result({"changed": False, **plan_data(Plan(run.cluster))}, what)
+        return 0
     planned = preview(run, source, draft, size=wish.size, gate=wish.gate, pause=wish.pause)
     if not _is_well(app, run, source, draft, wish):
         return FINDINGS
@@ -100,7 +109,7 @@ def canary(app: App, run: Run, wish: Wish) -> int:
     app.report.note(headline(planned))
     for ref, why in planned.unready:
         app.report.note(f"! {ref} is not ready as it is: {why}")
-    require_rights(run.door, planned.control_plane)
+    require_rights(run.door, planned.plans)
     app.confirm("Go on?")
     ended(app, begin(run, planned))
     return 0
@@ -151,12 +160,13 @@ def _is_well(app: App, run: Run, source: Release, draft: Draft, wish: Wish) -> b
     from meshctl.cli.check import outcome_data, outcomes_text
 
     outcomes = tuple(preflight(run.world, run.cluster, source, draft))
-    found = tuple(each for each in outcomes if each.findings)
+    worth = tuple(each for each in outcomes if each.level and each.level.rank >= Level.WARNING.rank)
     refused = refusals(outcomes, wish.ignored)
-    if found and not refused:
-        app.report.note(outcomes_text(found))
-    if refused:
-        codes = " ".join(f"--ignore {code}" for code in sorted({each.rule.code for each in refused}))
-        words = f"{outcomes_text(found)}; nothing was sent\nhint: mend what is wrong, or go on with {codes}"
-        app.report.result({"refused": [outcome_data(each) for each in found]}, words)
-    return not refused
+    if not refused:
+        if worth:
+            app.report.note(outcomes_text(worth))
+        return True
+    codes = " ".join(f"--ignore {code}" for code in sorted({each.rule.code for each in refused}))
+    words = f"{outcomes_text(worth)}; nothing was sent\nhint: mend what is wrong, or go on with {codes}"
+    app.report.result({"refused": [outcome_data(each) for each in worth]}, words)
+    return False

@@ -12,7 +12,8 @@ from meshctl.stages.planning.plan_data import plan_data
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from meshctl.actions.canary import Preview, Summary, View
+    from meshctl.actions.canary import Summary, View
+    from meshctl.actions.canary_preview import Preview
     from meshctl.model.release import Release
     from meshctl.model.upgrade import Batch, Gate, Mover, Stayer, Upgrade
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 def headline(planned: Preview) -> str:
     """What an upgrade will do, in a line before it is agreed to."""
     upgrade = planned.upgrade
-    workloads = sum(len(each.workloads) for each in upgrade.batches)
+    workloads = sum(len(each.workloads) for each in upgrade.batches) + len(planned.late)
     return (
         f"{_way(upgrade)}: {counted(planned.control_plane)}; {_count(workloads, 'workload')} "
         f"in {_count(len(upgrade.batches), 'batch', 'batches')}, {_count(len(planned.stayers), 'stayer')}"
@@ -47,6 +48,7 @@ def preview_text(planned: Preview) -> str:
         lines += _indented(_stayer(each) for each in planned.stayers)
     names = ", ".join(name for name, _ in upgrade.tags) or "none leads to the old revision"
     lines += ["", f"3. Promotion: tags {names}; labels of namespaces as they were"]
+    lines += _indented(_mover_line(each) for each in planned.late)
     lines += ["", f"4. Revision {named(upgrade.source)} goes, once no proxy is attached to it"]
     lines += _indented(f"- {ref}" for ref in planned.retired)
     return "\n".join(lines)
@@ -62,6 +64,7 @@ def preview_data(planned: Preview) -> dict[str, Any]:
         "batches": [_batch(each) for each in upgrade.batches],
         "gate": _gate(upgrade.gate),
         "unready": [{"workload": ref, "why": why} for ref, why in planned.unready],
+        "late": [_mover(each) for each in planned.late],
         "stayers": [{"name": each.name, "why": each.why} for each in planned.stayers],
         "tags": [name for name, _ in upgrade.tags],
         "retired": [str(ref) for ref in planned.retired],
@@ -151,11 +154,14 @@ def _batches(batches: Sequence[Batch]) -> list[str]:
     for each in batches:
         labelled = f"  (labels of {', '.join(each.namespaces)} change)" if each.namespaces else ""
         lines.append(f"{each.name}{labelled}")
-        for mover in each.workloads:
-            pods = f", {_count(mover.pods, 'pod')}" if mover.pods else ""
-            why = f": {mover.why}" if mover.why else ""
-            lines.append(f"  {mover.ref}  ({mover.method}{pods}{why})")
+        lines += [f"  {_mover_line(mover)}" for mover in each.workloads]
     return lines
+
+
+def _mover_line(mover: Mover) -> str:
+    pods = f", {_count(mover.pods, 'pod')}" if mover.pods else ""
+    why = f": {mover.why}" if mover.why else ""
+    return f"{mover.ref}  ({mover.method}{pods}{why})"
 
 
 def _stayer(stayer: Stayer) -> str:

@@ -113,14 +113,15 @@ class Upgrade:
         target: the release that is moved to, with its whole manifest and the user's settings; its
             generation is 0, as each part of it that is sent has a record of its own.
         stage: what it is at.
-        batches: in order, workloads before gateways; settled when the new control plane stands.
+        batches: in order, workloads before gateways; who comes since is appended as further ones.
         passed: how many batches have passed their gate.
         attempt: how many movements, there or back, have ended; told in the pod templates.
         labelled: namespaces whose labels were changed, with those labels as they were before.
         tags: revision tags that are moved at the end, with the revision they led to.
         gate: what must hold after each batch.
         pause: whether to stop after each batch.
-        returning: whether the batch that is next goes back just now, because it failed.
+        returning: whether the batch that is next goes back just now, because it failed; when aborting:
+            whether nobody asked for that, but the new control plane did not come right.
         reason: why it stopped; empty while it goes on.
     """
 

@@ -1,4 +1,4 @@
-"""From one version to the next beside the old one, under traffic: nobody notices, and nothing of the old stays."""
+"""From one version to the next under traffic: nobody notices, and nothing of the old one stays."""
 
 from __future__ import annotations
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,23 +21,44 @@ SLICE = 2
 TRIES = 8
 """Runs until one ends right; each but the last may stop part-way, with exit 4."""
 
-INSTALL = ("install", "--yes", "--profile", "minimal")
+INSTALL = ("install", "--yes", "--profile", "minimal", "--istio-version", "1.31")
+UPGRADES = (
+    ("upgrade", "--yes", "--to", "1.32"),
+    ("upgrade", "--yes", "--to", "1.32", "--strategy", "canary"),
+)
+"""The even seeds' upgrade, and that of the odd ones."""
 UNINSTALL = ("uninstall", "--purge", "--yes")
+
+Snapshot = dict[str, Any]
+
+
+class Undisturbed:
+    """What undisturbed commands end in."""
+
+    def __init__(self, command: Command, cluster: KubeCluster) -> None:
+        self.command = command
+        self._cluster = cluster
+        command.run(*UNINSTALL, check=None)
+        self.bare = snapshot(cluster)
+        self._upgraded: dict[tuple[str, ...], Snapshot] = {}
+
+    def upgraded(self, words: tuple[str, ...]) -> Snapshot:
+        """The cluster after an install and this upgrade."""
+        if words not in self._upgraded:
+            self.command.run(*INSTALL)
+            self.command.run(*words)
+            settled(self.command)
+            self._upgraded[words] = snapshot(self._cluster)
+            self.command.run(*UNINSTALL)
+        return self._upgraded[words]
 
 
 @pytest.fixture(scope="module")
 def undisturbed(
     kubeconfig: str, cluster: KubeCluster, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Any]:
-    """The command, and what an undisturbed uninstall and install end in."""
+) -> Iterator[Undisturbed]:
     command = Command(kubeconfig, tmp_path_factory.mktemp("faults"))
-    command.run(*UNINSTALL, check=None)
-    bare = snapshot(cluster)
-    command.run(*INSTALL)
-    settled(command)
-    installed = snapshot(cluster)
-    command.run(*UNINSTALL)
-    yield command, bare, installed
+    yield Undisturbed(command, cluster)
     command.run(*UNINSTALL)
 
 
@@ -67,16 +88,23 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("seed", SEEDS if metafunc.config.getoption("--long") else SEEDS[:SLICE])
 
 
-def test_an_install_and_an_uninstall_come_right_whatever_the_api_server_does(
-    undisturbed: Any, cluster: KubeCluster, tmp_path: Path, seed: int
+def test_install_upgrade_and_uninstall_come_right_whatever_the_api_server_does(
+    undisturbed: Undisturbed,
+    cluster: KubeCluster,
+    tmp_path: Path,
+    seed: int,
+    figure: Callable[[str], None],
 ) -> None:
-    command, bare, installed = undisturbed
+    command, upgrade = undisturbed.command, UPGRADES[seed % 2]
+    upgraded = undisturbed.upgraded(upgrade)
     dice = Dice(seed, rate(seed))
     with faulty(command.kubeconfig, tmp_path, dice) as api:
         disturbed = Command(api.kubeconfig, tmp_path)
-        ended(disturbed, *INSTALL)
+        stopped = ended(disturbed, *INSTALL) + ended(disturbed, *upgrade)
         settled(command)
-        assert snapshot(cluster) == installed
-        ended(disturbed, *UNINSTALL)
-        assert snapshot(cluster) == bare
-    assert dice.drawn, "nothing was disturbed"
+        assert snapshot(cluster) == upgraded
+        stopped += ended(disturbed, *UNINSTALL)
+        assert snapshot(cluster) == undisturbed.bare
+    requests, faults = sum(api.asked.values()), sum(dice.drawn.values())
+    assert faults, "nothing was disturbed"
+    figure(f"{faults} faults in {requests} requests, stopped part-way {stopped} times")

@@ -132,9 +132,7 @@ class Traffic:
     def begin(self) -> None:
         """Make everything, wait until it is ready, then let the clients ask."""
         self._reports.mkdir(parents=True)
-        for obj in self._servers():
-            self.cluster.apply(obj)
-        self.wait()
+        self.serve()
         for name in self.shape.namespaces:
             self.cluster.apply(self._caller(name))
         self.wait()
@@ -142,6 +140,12 @@ class Traffic:
             self._ask_from_outside()
         until(lambda: set(self.targets()) <= self.counts().answered)
         self.forget()
+
+    def serve(self) -> None:
+        """Make the services and gateways, and wait until they are ready."""
+        for obj in self._servers():
+            self.cluster.apply(obj)
+        self.wait()
 
     def wait(self) -> None:
         """Return when every workload is ready, all pods of its newest template."""
@@ -327,7 +331,7 @@ def _workload(
         "lifecycle": _LEAVE,
         "readinessProbe": {"tcpSocket": {"port": 9000}, "periodSeconds": 2},
     }
-    surge = {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}}
+    surge = {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": "50%", "maxUnavailable": 0}}
     more = {"serviceName": name} if kind == "StatefulSet" else {"strategy": surge}
     template = {"metadata": {"labels": labels}, "spec": {"containers": [container]}}
     spec = {"replicas": replicas, "selector": {"matchLabels": labels}, "template": template, **more}
@@ -353,7 +357,7 @@ def _gateway() -> Iterator[Object]:
     proxy = {"name": "istio-proxy", "image": "auto", "imagePullPolicy": "IfNotPresent", "lifecycle": _LEAVE}
     pods = {
         "metadata": {"labels": labels, "annotations": {"inject.istio.io/templates": "gateway"}},
-        "spec": {"containers": [{"name": "istio-proxy", "image": "auto", "imagePullPolicy": "IfNotPresent"}]},
+        "spec": {"containers": [proxy]},
     }
     surge = {"rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}}
     spec = {"replicas": 1, "selector": {"matchLabels": labels}, "template": pods, "strategy": surge}

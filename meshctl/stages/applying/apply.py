@@ -332,7 +332,7 @@ def _never_allowed(step: Evict, error: FailedError, cause: str) -> FailedError:
     return FailedError(
         error.code,
         f"{step.ref} was not allowed to end within {step.seconds:g} s: {cause}",
-        hint="give its PodDisruptionBudget room or its workload more replicas, then run the same command again",
+        hint="give its PodDisruptionBudget room, then run the same command again",
     )
 
 

@@ -146,7 +146,8 @@ class Scene:
         if asked is None:
             return Way.LOSES, "nothing injects it any more: made anew, it would have no proxy"
         wanted = labels.get(REVISION, "")
-        if wanted and not asked.tag and asked.revision == named(self.revision or ""):
+        is_left = self.revision is None or asked.revision == named(self.revision)
+        if wanted and not asked.tag and is_left:
             return Way.STAYS, f"its own pods ask for {REVISION}={wanted}; change that label in its template"
         words = f"label {REVISION}={wanted}" if wanted else "label sidecar.istio.io/inject"
         return Way.LATE, f"its own pods' {words} decides, so it moves once that leads elsewhere"
@@ -156,10 +157,10 @@ class Scene:
         if gateway is None or gateway.is_leaving:
             return Way.STAYS, "the Gateway that it is made for is gone"
         namespace = self.labels[ref.namespace]
-        if leads_itself(gateway, namespace):
-            return Way.GATEWAY, ""
-        leader = self._leader(namespace)
-        return (Way.MOVES, "") if self._may_leave_to(leader) else (Way.STAYS, _elsewhere(leader))
+        way = Way.GATEWAY if leads_itself(gateway, namespace) else Way.MOVES
+        leader = self._leader(gateway.labels if REVISION in gateway.labels else namespace)
+        # One that nothing leads by a label follows the default, wherever that leads.
+        return (way, "") if not leader or self._may_leave_to(leader) else (Way.STAYS, _elsewhere(leader))
 
     def _may_leave_to(self, leader: str) -> bool:
         """Whether a workload in a namespace that this one leads is one of those that move."""
@@ -191,4 +192,4 @@ def is_gateway(pods: Iterable[Object]) -> bool:
 
 
 def _elsewhere(leader: str) -> str:
-    return f"its namespace leads to revision {leader}: it gets there when it is made anew"
+    return f"a label leads it to revision {leader} already: it gets there when it is made anew"

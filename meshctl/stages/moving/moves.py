@@ -73,14 +73,11 @@ def move(cluster_name: str, batch: Batch, riders: Riders, *, to: str, moment: st
         moment: written into pod templates, RFC 3339.
         seconds: budget of each wait and of each eviction.
     """
-    plan = _Moves(batch.name, riders, moment, seconds)
+    moves = _Moves(batch.name, riders, moment, seconds)
     moving = [now for each in batch.workloads if (now := _now(each, riders)) is not None]
+    labels = {name: relabelled(riders.labels.get(name, {}), to) for name in batch.namespaces}
     relabels = [
-        *_namespaces(
-            batch.name,
-            riders,
-            {name: relabelled(riders.labels.get(name, {}), to) for name in batch.namespaces},
-        ),
+        *_namespaces(batch.name, riders, labels),
         *(
             Relabel(batch.name, gateway.ref, ((REVISION, named(to)),), "it asks for the new revision")
             for gateway in _gateways(batch, riders)
@@ -89,10 +86,10 @@ def move(cluster_name: str, batch: Batch, riders: Riders, *, to: str, moment: st
     ]
     return _plan(
         cluster_name,
-        Phase("Wait for workloads that are not ready yet", tuple(plan.unready(moving))),
+        Phase("Wait for workloads that are not ready yet", tuple(moves.unready(moving))),
         Phase(f"Lead namespaces to revision {named(to)}", tuple(relabels)),
-        *plan.anew(moving),
-        Phase("Wait for workloads", tuple(plan.awaits(batch.workloads, named(to)))),
+        *moves.anew(moving),
+        Phase("Wait for workloads", tuple(moves.awaits(batch.workloads, named(to)))),
     )
 
 
@@ -109,7 +106,8 @@ def back(
 ) -> Plan:
     """Put the labels of a batch's namespaces back, and have what has moved make its pods anew once more.
 
-    What moved by itself in these namespaces, because its pods were made anew meanwhile, goes back too.
+    What moved by itself in these namespaces, because its pods were made anew meanwhile, goes back too. What
+    was not begun is neither touched nor waited for, as it may not be well where it is.
 
     Args:
         cluster_name: name of the cluster within the mesh.
@@ -121,7 +119,7 @@ def back(
         to: the control plane that they go back to, so that what istiod makes for Gateways can be awaited.
         keep: workloads that moved before this batch, and stay where they are.
     """
-    plan = _Moves(batch.name, riders_now, moment, seconds)
+    moves = _Moves(batch.name, riders_now, moment, seconds)
     own = {each.ref for each in batch.workloads}
     moving = [
         each
@@ -137,12 +135,15 @@ def back(
         for gateway in _gateways(batch, riders_now)
         if gateway.ref.place in before
     ]
-    everything = {each.ref: each for each in (*batch.workloads, *moving)}
+    known = {each.ref for each in moving}
+    following = [each for each in batch.workloads if each.method is Method.FOLLOW and each.ref not in known]
     return _plan(
         cluster_name,
         Phase("Put labels back", (*relabels, *gateways)),
-        *plan.anew(moving, stuck=True),
-        Phase("Wait for workloads", tuple(plan.awaits(everything.values(), "" if to is None else named(to)))),
+        *moves.anew(moving, stuck=True),
+        Phase(
+            "Wait for workloads", tuple(moves.awaits((*moving, *following), "" if to is None else named(to)))
+        ),
     )
 
 
@@ -214,7 +215,7 @@ def uninjected(cluster_name: str, riders: Riders, *, moment: str, seconds: float
         seconds: budget of each wait and of each eviction.
     """
     part = "workloads"
-    plan = _Moves(part, riders, moment, seconds)
+    moves = _Moves(part, riders, moment, seconds)
     names = LABELS if riders.revision is not None else (*LABELS, AMBIENT)
     taken = {
         name: labels
@@ -234,8 +235,8 @@ def uninjected(cluster_name: str, riders: Riders, *, moment: str, seconds: float
     steps = _plan(
         cluster_name,
         Phase("Take labels away", tuple(_namespaces(part, riders, taken))),
-        *plan.anew(moving),
-        Phase("Wait for workloads", tuple(plan.awaits(moving, ""))),
+        *moves.anew(moving),
+        Phase("Wait for workloads", tuple(moves.awaits(moving, ""))),
     )
     return replace(steps, warnings=tuple(warnings))
 
@@ -357,6 +358,6 @@ class _Moves:
         return Await(self._part, pod.ref, Condition.GONE, self._seconds, uid=pod.uid)
 
     def _stuck(self, mover: Mover) -> Iterator[Delete]:
-        for pod in self._riders.pods[mover.ref]:
+        for pod in self._riders.pods.get(mover.ref, ()):
             if why := unready(pod):
                 yield Delete(self._part, pod.ref, f"of {mover.ref}: {why}")

@@ -102,7 +102,9 @@ def found(cluster: Cluster, revision: str | None, *, istio_namespace: str, to: s
         labels=scene.labels,
         live=scene.live,
         pods={ref: tuple(group) for ref, group in scene.pods.items()},
-        unready={each.ref: cause for each in moving if (cause := scene.unready(each.ref))},
+        unready={
+            each.ref: cause for each in (*moving, *ways[Way.LATE]) if (cause := scene.unready(each.ref))
+        },
     )
 
 

@@ -84,6 +84,7 @@ def install(work: Work) -> Needs:
     pruned = [ref for ref in sorted(work.desired.refs) if ref.kind not in _STAYS]
     rights = (
         *_records(work, "patch", "create", "delete"),
+        *_under_way(work, "get"),
         *_gone(pruned, work.kinds),
         Right("", ANY, ANY, "list", why=_INVENTORY),
     )
@@ -112,7 +113,13 @@ def uninstall(work: Work, *, purge: bool = True) -> Needs:
     looked_at = [
         right for ref in sorted(work.desired.refs) for right in _on(ref, ("get",), work.kinds, of_steps.GO)
     ]
-    rights = (*_records(work, "patch", "delete"), *looked_at, *_made(work), *_saved(work))
+    rights = (
+        *_records(work, "patch", "delete"),
+        *_under_way(work, "get"),
+        *looked_at,
+        *_made(work),
+        *_saved(work),
+    )
     return needs | Needs((*rights, Right("", ANY, ANY, "list", why=_INVENTORY)))
 
 
@@ -122,6 +129,7 @@ def upgrade(work: Work, former: Work) -> Needs:
     moving = [
         Right("", group, resource, verb, why=why) for group, resource, verbs in _MOVING for verb in verbs
     ]
+    moving += _under_way(work, "patch", "create", "delete")
     alone = replace(former, desired=_without(former.desired, work.desired))
     return install(work) | uninstall(alone, purge=False) | debug(work.namespace) | Needs(tuple(moving))
 
@@ -164,6 +172,12 @@ def _without(former: Manifest, kept: Manifest) -> Manifest:
         for part in former.parts
     )
     return replace(former, parts=parts)
+
+
+def _under_way(work: Work, *verbs: str) -> Iterator[Right]:
+    """Rights on the record of an upgrade under way: others look whether there is one."""
+    for verb in verbs:
+        yield Right(of_steps.RECORDS, "", "secrets", verb, f"meshctl.{work.mesh}.upgrade", of_steps.RECORD)
 
 
 def _records(work: Work, *verbs: str) -> Iterator[Right]:

@@ -31,6 +31,13 @@ if TYPE_CHECKING:
     from meshctl.stages.planning.helm_releases import HelmRelease
 
 _VERSION = re.compile(r"v?(\d+\.\d+\.\d+)\b")
+_KEEPERS = {
+    "argocd.argoproj.io/instance": "Argo CD",
+    "argocd.argoproj.io/tracking-id": "Argo CD",
+    "helm.toolkit.fluxcd.io/name": "Flux",
+    "kustomize.toolkit.fluxcd.io/name": "Flux",
+}
+"""Labels and annotations of what a controller keeps as a repository has it."""
 _BESIDE = frozenset({"HorizontalPodAutoscaler", "PodDisruptionBudget"})
 _MOST = 10
 
@@ -138,7 +145,7 @@ def adoption(
     before = (*_helm_phases(helm, release), *_inheriting(taken))
     after = (Phase("Remove what the former installer had beside", doomed),) if doomed else ()
     told = [line for each in helm for line in _forgotten(each, gone)]
-    return Adoption(objects, before, after, (*warnings, *told))
+    return Adoption(objects, before, after, (*_kept_by_others(taken), *warnings, *told))
 
 
 def joined(steps: Plan, adopting: Adoption) -> Plan:
@@ -187,6 +194,16 @@ def _told(step: Step) -> Step:
         each for each in step.changes if each.wanted is not None or not is_default(each.path, each.seen)
     )
     return replace(step, changes=kept)
+
+
+def _kept_by_others(taken: Mapping[Ref, Object]) -> Iterator[str]:
+    """Controllers that would undo an adoption."""
+    kept: dict[str, list[str]] = defaultdict(list)
+    for ref, obj in taken.items():
+        for keeper in {_KEEPERS[key] for key in (*obj.labels, *obj.annotations) if key in _KEEPERS}:
+            kept[keeper].append(str(ref))
+    for keeper, names in sorted(kept.items()):
+        yield f"{keeper} keeps {_some(names)}: take them out of it first, or it undoes the adoption"
 
 
 def _inheriting(taken: Mapping[Ref, Object]) -> Iterator[Phase]:

@@ -85,9 +85,14 @@ def changes(
     return tuple(found)
 
 
-def conflicts(desired: Object, live: Object, yields: Sequence[tuple[str, str]] = ()) -> tuple[Change, ...]:
+def conflicts(
+    desired: Object,
+    live: Object,
+    yields: Sequence[tuple[str, str]] = (),
+    former: Sequence[Object] = (),
+) -> tuple[Change, ...]:
     """The changes that an install would be refused, as their fields belong to other managers."""
-    return held_by_others(changes(desired, live, yields))
+    return held_by_others(changes(desired, live, yields, former))
 
 
 def held_by_others(found: Sequence[Change]) -> tuple[Change, ...]:

@@ -97,7 +97,7 @@ def _documents(text: str) -> list[dict[str, Any]]:
 
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
-        return [each for each in yaml.load_all(text, loader) if each]  # noqa: S506 - both are safe loaders
+        return [each for each in yaml.load_all(text, loader) if each]
     except yaml.YAMLError as fault:
         raise ValueError(str(fault)) from fault
 

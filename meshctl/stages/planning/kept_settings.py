@@ -76,14 +76,4 @@ def _lost(wanted: Any, seen: Any, path: str) -> Iterator[tuple[str, Any]]:
 
 def _text(path: str, value: Any) -> str:
     shown = masked(path.rpartition(".")[2], value)
-    if isinstance(shown, list):
-        return "{" + ",".join(map(_scalar, shown)) + "}" if _are_plain(shown) else json.dumps(shown)
-    return _scalar(shown)
-
-
-def _are_plain(values: list[Any]) -> bool:
-    return all(not isinstance(each, dict | list) for each in values)
-
-
-def _scalar(value: Any) -> str:
-    return value.replace(",", "\\,") if isinstance(value, str) else json.dumps(value)
+    return shown.replace(",", "\\,") if isinstance(shown, str) else json.dumps(shown)

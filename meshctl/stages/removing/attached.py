@@ -136,9 +136,7 @@ def leading(
     if revision is None:
         return ()
     objects = list(seen.objects.values())
-    tags = {
-        obj.labels[TAG] for obj in objects if obj.labels.get(TAG) and not leads_elsewhere(obj, revision)
-    }
+    tags = {obj.labels[TAG] for obj in objects if obj.labels.get(TAG) and not leads_elsewhere(obj, revision)}
     return tuple(Leading(each, users(each, objects, namespaces, pods)) for each in sorted(tags))
 
 

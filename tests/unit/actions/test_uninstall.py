@@ -12,12 +12,13 @@ from meshctl.actions.doing import do
 from meshctl.actions.install import install
 from meshctl.actions.uninstall import Leave, remove, uninstall
 from meshctl.adapters.releases import ClusterReleases
-from meshctl.errors import ConfigError, FailedError, MeshctlError
+from meshctl.errors import ConfigError, ConflictError, FailedError, MeshctlError
 from meshctl.model.mesh import Inputs
 from meshctl.model.objects import Ref
 from meshctl.model.plan import Relabel, Restart
 from meshctl.model.release import Status
 from meshctl.model.removal import Scope
+from meshctl.model.upgrade import Upgrade
 from meshctl.ports import World
 from meshctl.stages.settings.load import load
 from tests.fakes import FakeFiles
@@ -262,3 +263,13 @@ def test_a_webhook_of_others_that_would_lose_its_istiod_is_a_reason_to_refuse(gr
     refusals: tuple[MeshctlError, ...] = ground.leave().refusals
     assert [each.code for each in refusals] == ["webhook-left-behind"]
     assert "somebodys" in refusals[0].details[0]
+
+
+def test_an_upgrade_under_way_ends_with_its_mesh_and_keeps_its_revisions(ground: Ground) -> None:
+    ground.install("revision=canary")
+    source, target = ground.releases.of("mesh")
+    ground.releases.write_upgrade(Upgrade("2026-01-01T00:00:00+00:00", source, target))
+    with pytest.raises(ConflictError, match="an upgrade of mesh 'mesh' needs revision 'canary'"):
+        ground.remove(revision="canary")
+    ground.remove(purge=True)
+    assert ground.releases.upgrade("mesh") is None

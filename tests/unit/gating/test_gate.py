@@ -467,3 +467,16 @@ def test_webhooks_that_do_not_come_are_told_with_the_reason(monkeypatch: pytest.
         list(gate.answered(world, "home", revision="new", seconds=5))
     assert caught.value.code == "webhooks-silent"
     assert caught.value.message.endswith("after 5 s: connection refused")
+
+
+def test_what_proxies_reject_can_be_asked_for_alone() -> None:
+    configs = (
+        client_config("web-1", LDS="ERROR", error="no such filter"),
+        client_config("web-2", LDS="STALE"),
+    )
+    pods = (*WEB, ("shop", "web-2"))
+    with a_world(moved(ready=False), moved("web-2"), istiods={"istiod-1": istiod(*configs)}) as world:
+        told = gate.rejected(world, "home", revision="new", pods=pods)
+    assert told == ("shop/web-1: it rejected LDS: no such filter",)
+    with a_world(moved(), istiods={}, broken={"Pod": UnreachableError("x", "no answer")}) as world:
+        assert gate.rejected(world, "home", revision="new", pods=WEB) == ()

@@ -115,7 +115,7 @@ def test_a_namespace_that_is_led_elsewhere_already_keeps_its_workloads_unless_th
     mesh.namespace("shop", {"istio.io/rev": "new"})
     mesh.workload("Deployment", "shop", "web")
     assert names(mesh.riders(to="new").movers) == ["Deployment shop/web"]
-    assert "leads to revision new" in why(mesh, to="newer")["Deployment shop/web"]
+    assert "to revision new" in why(mesh, to="newer")["Deployment shop/web"]
 
 
 def test_pods_whose_own_label_names_a_tag_or_asks_for_the_default_move_late(mesh: Mesh) -> None:
@@ -240,3 +240,9 @@ def test_a_workload_that_is_not_ready_is_told_before_it_moves(mesh: Mesh) -> Non
     told = {str(ref): cause for ref, cause in mesh.riders().unready.items()}
     assert told["Deployment shop/web"] == "1 of 2 replicas are available"
     assert "ReplicationController shop/rc" in told
+
+
+def test_a_gateway_whose_label_names_another_control_plane_is_left_to_its_owner(mesh: Mesh) -> None:
+    mesh.namespace("edge")
+    mesh.gateway("edge", "gw", **{"istio__io_rev": "third"})
+    assert "revision third" in why(mesh, to="new")["Deployment edge/gw-istio"]

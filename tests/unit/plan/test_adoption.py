@@ -308,6 +308,14 @@ def test_new_tags_come_before_the_injector_leaves_namespaces_to_them(ground: Gro
     assert names == ["istio-revision-tag-default", "istio-sidecar-injector"]
 
 
+def test_a_controller_that_would_undo_the_adoption_is_named(ground: Ground) -> None:
+    ground.by_helm()
+    marks = {"argocd.argoproj.io/tracking-id": "mesh:apps/Deployment:istio-system/istiod"}
+    ground.cluster.edit(ISTIOD, {"metadata": {"annotations": marks}}, manager="argocd-controller")
+    (told,) = (each for each in ground.plan().warnings if "Argo CD" in each)
+    assert f"Deployment {NS}/istiod" in told
+
+
 def test_inherited_claims_are_one_with_ours_and_controllers_keep_theirs() -> None:
     def entry(manager: str, operation: str, fields: dict[str, Any], **more: str) -> dict[str, Any]:
         return {"manager": manager, "operation": operation, "apiVersion": "v1", "fieldsV1": fields, **more}

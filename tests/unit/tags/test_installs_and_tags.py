@@ -5,8 +5,10 @@ from __future__ import annotations
 import pytest
 
 from meshctl.actions.tags import retag, set_tag
+from meshctl.actions.uninstall import uninstall
 from meshctl.errors import ConflictError
 from meshctl.model.objects import Ref
+from meshctl.model.removal import Scope
 from tests.two_planes import DEFAULT_TAG, DEFAULT_VALIDATOR, HOME, TwoPlanes, injector
 
 PROD = injector("istio-revision-tag-prod")
@@ -67,3 +69,14 @@ def test_the_default_tag_among_the_settings_of_an_install_is_one_tag() -> None:
     assert ground.leads(DEFAULT_VALIDATOR) == {"istiod"}
     own = ground.live(injector("istio-sidecar-injector"))
     assert all("matchLabels" in each["namespaceSelector"] for each in own.at("webhooks"))  # it rests
+
+
+@pytest.mark.parametrize("revision", [None, "b"])
+def test_tags_go_with_the_control_plane_they_lead_to(revision: str | None) -> None:
+    ground = TwoPlanes("", "b")
+    put(ground, "stable", "b")
+    (leave,) = uninstall(ground.world, Scope("mesh", revision=revision, force=True))
+    ground.do(leave.plan)
+    assert ground.cluster.get(injector("istio-revision-tag-stable")) is None
+    assert ground.cluster.get(Ref("v1", "Service", HOME, "istiod-revision-tag-stable")) is None
+    assert (ground.cluster.get(DEFAULT_TAG) is None) == (revision is None)

@@ -6,11 +6,12 @@ import pytest
 
 from meshctl.actions.tags import Retag, led, list_tags, remove_tag, retag, set_plan, set_tag
 from meshctl.errors import ConfigError, ConflictError, FailedError, MeshctlError
+from meshctl.model.mesh import Inputs
 from meshctl.model.objects import Ref
 from meshctl.model.plan import Delete
 from meshctl.model.tag import Moved
 from meshctl.model.upgrade import Upgrade
-from meshctl.stages.settings.load import Inputs, load
+from meshctl.stages.settings.load import load
 from meshctl.stages.settings.resolve import resolve
 from tests.two_planes import DEFAULT_TAG, DEFAULT_VALIDATOR, HOME, TwoPlanes, injector
 
