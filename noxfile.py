@@ -66,7 +66,7 @@ def bench(session: nox.Session) -> None:
 
 @nox.session
 def chaos(session: nox.Session) -> None:
-    """The long matrices: killed at every recorded moment, seeded faults."""
+    """The long matrices: killed after every recorded event, seeded faults, every drill."""
     session.run(*PYTEST, "tests/cluster", "--long", *session.posargs)
 
 
