@@ -51,8 +51,8 @@ def cluster(session: nox.Session) -> None:
 def test(session: nox.Session) -> None:
     """All of it in one run, so that one line at the end counts everything.
 
-    The cluster's tests take turns in one process, first as they are the longest; all others are done in
-    another process meanwhile.
+    Two processes, each with a sandbox of its own: a file of the cluster's tests goes to whichever is free,
+    first as they are the longest.
     """
     spread = ("-n", "2", "--dist", "loadgroup")
     session.run(*PYTEST, *spread, "tests/cluster", "tests/parity", "tests/unit", *session.posargs)

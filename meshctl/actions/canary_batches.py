@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from meshctl.actions.canary_sending import own_gateways, part_of, sending, with_gateways
-from meshctl.actions.gate import attached, pass_through, pods_of, rejected
+from meshctl.actions.gate import attached, pass_through, pods_of, rejected, watch
 from meshctl.errors import FailedError, MeshctlError, StoppedError, UnreachableError, listed
 from meshctl.model.event import Done, Failed, Started, Warned
 from meshctl.model.objects import Ref
@@ -17,7 +17,7 @@ from meshctl.stages.moving.moves import back, move, touched
 from meshctl.stages.moving.workloads import found
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator
+    from collections.abc import Callable, Generator, Iterable, Iterator
 
     from meshctl.actions.canary_sending import Run
     from meshctl.model.event import Event
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from meshctl.stages.moving.workloads import Riders
 
 _TRIES = 5  # at a batch of which something goes away meanwhile
+_REVERTS = 3  # times that what has moved is moved once more, before whoever takes it back must be told
 
 
 def named(release: Release) -> str:
@@ -56,8 +57,9 @@ def moving(run: Run, upgrade: Upgrade) -> Generator[Event, None, Upgrade]:
 
     Raises:
         FailedError: a batch did not pass; it was moved back.
-        StoppedError: a pause was asked for, or the connection was lost.
+        StoppedError: a pause was asked for, the connection was lost, or somebody takes back what has moved.
     """
+    reverts = 0
     while True:
         while upgrade.passed < len(upgrade.batches):
             upgrade = yield from _passed(run, upgrade)
@@ -66,8 +68,31 @@ def moving(run: Run, upgrade: Upgrade) -> Generator[Event, None, Upgrade]:
         late = batches(riders_of(run, upgrade.source, to=upgrade.target), "")
         if not late:
             return run.kept(upgrade, stage=Stage.PROMOTION)
-        named = (replace(each, name=f"{each.name} of what came since") for each in late)
-        upgrade = run.kept(upgrade, batches=(*upgrade.batches, *named))
+        reverted = _places(late) & _places(upgrade.batches)
+        reverts += bool(reverted)
+        if reverts > _REVERTS:
+            raise _taken_from_us(run, upgrade, reverted)
+        since = (replace(each, name=f"{each.name} of what came since") for each in late)
+        upgrade = run.kept(upgrade, batches=(*upgrade.batches, *since))
+
+
+def _places(moved: Iterable[Batch]) -> set[str]:
+    """Namespaces that batches lead elsewhere, and workloads that they move without that."""
+    homes = {name for each in moved for name in each.namespaces}
+    alone = {str(mover.ref) for each in moved for mover in each.workloads if mover.ref.namespace not in homes}
+    return {*(f"Namespace {name}" for name in homes), *alone}
+
+
+def _taken_from_us(run: Run, upgrade: Upgrade, places: Iterable[str]) -> StoppedError:
+    names = listed(sorted(places))
+    reason = f"somebody keeps leading back to {named(upgrade.source)} what has moved: {names}"
+    run.kept(upgrade, reason=reason)
+    return StoppedError(
+        "labels-reverted",
+        reason,
+        hint=f"have the tool that sets the label istio.io/rev there, such as Argo CD or Flux, leave it alone "
+        f"or set it to {upgrade.target.revision}; then `meshctl upgrade resume`",
+    )
 
 
 def _paused(run: Run, upgrade: Upgrade) -> StoppedError:
@@ -149,7 +174,7 @@ def moved(run: Run, upgrade: Upgrade, batch: Batch) -> Iterator[Event]:
         if not there.workloads and not there.namespaces:
             return
         try:
-            yield from run.do(_move_plan(run, upgrade, there))
+            yield from run.do(_move_plan(run, upgrade, there), heed=_heeding(run, upgrade, there))
             yield from _judged(run, upgrade, there)
         except (StoppedError, UnreachableError):
             raise
@@ -160,6 +185,17 @@ def moved(run: Run, upgrade: Upgrade, batch: Batch) -> Iterator[Event]:
             there = rest
         else:
             return
+
+
+def _heeding(run: Run, upgrade: Upgrade, batch: Batch) -> Callable[[], None]:
+    """Ends a batch early whose new proxies reject what they are sent: it would be waited for in vain."""
+    return watch(
+        run.world,
+        run.cluster,
+        revision=upgrade.target.revision,
+        pods=lambda: pods_of(run.door, batch.workloads),
+        istio_namespace=upgrade.target.namespace,
+    )
 
 
 def _move_plan(run: Run, upgrade: Upgrade, batch: Batch) -> Plan:

@@ -19,7 +19,7 @@ from meshctl.model.upgrade import Batch, Stage
 from meshctl.stages.moving.moves import move, restored
 from meshctl.stages.moving.workloads import found
 from meshctl.stages.planning.tags import held_back
-from meshctl.stages.seeing.observe import look
+from meshctl.stages.seeing.observe import look, webhooks
 from meshctl.stages.settings.recorded import recorded
 
 if TYPE_CHECKING:
@@ -42,10 +42,13 @@ def promoting(run: Run, upgrade: Upgrade) -> Generator[Event, None, Upgrade]:
     """Let the new revision take over what leads to the mesh by name: tags, validation, labels, the rest."""
     source, target = upgrade.source, upgrade.target
     yield from run.do(_tags(run, upgrade, target))
-    live = look(run.door, target.manifest.refs)
+    live = {**webhooks(run.door), **look(run.door, target.manifest.refs)}
     yield from run.do(settling(run, held_back(target.manifest, live, target.revision), target))
     yield from run.do(_dropping(run, upgrade))
-    yield from run.do(_labels(run, upgrade, source.revision, target.revision))
+    # The unnamed istiod is there until it has gone: what keeps Gateways from it is put back after that.
+    yield from run.do(
+        _labels(run, upgrade, source.revision, target.revision, contested=not source.revision)
+    )
     upgrade = yield from _stragglers(run, upgrade)
     return run.kept(upgrade, stage=Stage.RETIREMENT, attempt=upgrade.attempt + 1)
 
@@ -86,10 +89,11 @@ def _dropping(run: Run, upgrade: Upgrade) -> Plan:
     )
 
 
-def _labels(run: Run, upgrade: Upgrade, before: str, after: str) -> Plan:
+def _labels(run: Run, upgrade: Upgrade, before: str, after: str, *, contested: bool = False) -> Plan:
     """Give namespaces and Gateways the labels they had; what named the revision `before` names `after`.
 
-    A label that names a tag stays as it was, as the tag leads to the other revision by now.
+    A label that names a tag stays as it was, as the tag leads to the other revision by now. `contested` as
+    for `restored`.
     """
     moved = {tag for tag, _ in upgrade.tags}
     old = before or "default"
@@ -107,7 +111,7 @@ def _labels(run: Run, upgrade: Upgrade, before: str, after: str) -> Plan:
         for place, labels in upgrade.labelled
     ]
     riders = found(run.door, None, istio_namespace=upgrade.source.namespace)
-    return restored(run.cluster, LABELS, riders, labelled)
+    return restored(run.cluster, LABELS, riders, labelled, contested=contested)
 
 
 def _stragglers(run: Run, upgrade: Upgrade) -> Generator[Event, None, Upgrade]:
@@ -122,7 +126,7 @@ def _stragglers(run: Run, upgrade: Upgrade) -> Generator[Event, None, Upgrade]:
 
 
 def retiring(run: Run, upgrade: Upgrade) -> Generator[Event, None, None]:
-    """Remove the old revision, once nobody is attached to it, and forget the upgrade.
+    """Remove the old revision, once nobody is attached to it, put the last labels back, and forget the upgrade.
 
     Raises:
         StoppedError: somebody stays attached; says who.
@@ -133,6 +137,7 @@ def retiring(run: Run, upgrade: Upgrade) -> Generator[Event, None, None]:
     upgrade = run.kept(upgrade, reason="")
     yield from _left(run, upgrade, source)
     yield from _removed(run, source)
+    yield from run.do(_labels(run, upgrade, source.revision, upgrade.target.revision))
     run.records.forget_upgrade(source.mesh)
     yield Done(RETIREMENT, f"{named(source)} is gone", run.world.clock.monotonic() - begun)
 

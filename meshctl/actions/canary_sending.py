@@ -13,10 +13,10 @@ from meshctl.model.release import Status
 from meshctl.stages.planning.kinds import WORKLOADS
 from meshctl.stages.planning.plan import plan
 from meshctl.stages.planning.records import current
-from meshctl.stages.seeing.observe import look
+from meshctl.stages.seeing.observe import look, webhooks
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from meshctl.model.event import Event
     from meshctl.model.manifest import Manifest, Part
@@ -56,9 +56,9 @@ class Run:
         """Its records."""
         return self.world.releases[self.cluster]
 
-    def do(self, steps: Plan) -> Iterator[Event]:
-        """Do one plan of the story, whose lock is held."""
-        return do(self.world, steps, held=True)
+    def do(self, steps: Plan, *, heed: Callable[[], None] | None = None) -> Iterator[Event]:
+        """Do one plan of the story, whose lock is held; `heed` as for `stages.applying.apply.apply`."""
+        return do(self.world, steps, held=True, heed=heed)
 
     def kept(self, upgrade: Upgrade, **changes: Any) -> Upgrade:
         """The upgrade with changes, once they are recorded."""
@@ -74,7 +74,8 @@ def sending(run: Run, manifest: Manifest, release: Release) -> Plan:
     """
     records = run.records.of(release.mesh)
     former = frozenset(ref for each in records for ref in each.refs)
-    seen = Observation(run.cluster, "", objects=look(run.door, manifest.refs | former), releases=records)
+    objects = {**webhooks(run.door), **look(run.door, manifest.refs | former)}
+    seen = Observation(run.cluster, "", objects=objects, releases=records)
     now = run.world.clock.now().isoformat(timespec="seconds")
     draft = replace(release, generation=0, status=Status.PENDING, created=now, manifest=manifest)
     return plan(manifest, seen, draft, take_over=run.take_over, seconds=run.seconds)

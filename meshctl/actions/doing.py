@@ -7,14 +7,17 @@ from typing import TYPE_CHECKING
 from meshctl.stages.applying.apply import apply
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from meshctl.model.event import Event
     from meshctl.model.plan import Plan
     from meshctl.ports import World
 
 
-def do(world: World, plan: Plan, *, held: bool = False) -> Iterator[Event]:
+def do(
+    world: World, plan: Plan, *, held: bool = False, heed: Callable[[], None] | None = None
+) -> Iterator[Event]:
     """Do a plan in its cluster; see `stages.applying.apply.apply`."""
     name = plan.cluster
-    return apply(world.clusters[name], world.releases[name], world.files, world.clock, plan, held=held)
+    doors = (world.clusters[name], world.releases[name], world.files, world.clock)
+    return apply(*doors, plan, held=held, heed=heed)

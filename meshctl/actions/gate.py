@@ -17,7 +17,8 @@ from meshctl.model.event import Done, Started, Waiting
 from meshctl.model.labels import INJECTED
 from meshctl.model.objects import Ref
 from meshctl.model.proxy import Carrier
-from meshctl.stages.gating.judgement import NEVER, Objection, of_envoy, of_pods
+from meshctl.model.upgrade import Gate
+from meshctl.stages.gating.judgement import NEVER, REJECTED, Objection, of_envoy, of_pods
 from meshctl.stages.gating.patience import Patience
 from meshctl.stages.gating.pods import Place, admin_port, alive, has_envoy, owned, place
 from meshctl.stages.gating.probe import webhook_answers
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from meshctl.model.envoy import EnvoyReport
     from meshctl.model.event import Event
     from meshctl.model.objects import Object
-    from meshctl.model.upgrade import Gate, Mover
+    from meshctl.model.upgrade import Mover
     from meshctl.ports import Cluster, World
 
 Pods: TypeAlias = Collection[Place] | Callable[[], Collection[Place]]
@@ -95,6 +96,29 @@ def pass_through(
     yield Done(GROUP, f"{eye.count} proxies passed on revision {name}", patience.passed)
 
 
+def watch(
+    world: World, cluster: str, *, revision: str, pods: Pods, istio_namespace: str = "istio-system"
+) -> Callable[[], None]:
+    """A look at pods that are on their way, to be taken again and again; for `apply` to heed.
+
+    A proxy that rejects its first configuration never becomes ready, and so its workload is waited for in
+    vain. The look raises `FailedError`, as `pass_through` would, once a rejection has lasted too long.
+    Pods are asked about by istiods alone here; the gate that follows asks their Envoys as well.
+
+    Args:
+        world: as for `pass_through`, and all others.
+    """
+    name = revision or "default"
+    eye = _Eye(world, world.clusters[cluster], name, istio_namespace, asks_envoys=False)
+    patience = Patience(Gate(seconds=NEVER), name, world.clock.monotonic())
+
+    def look() -> None:
+        rejections = tuple(each for each in eye.look(pods) if each.code == REJECTED)
+        patience.judge(rejections, world.clock.monotonic())
+
+    return look
+
+
 def rejected(
     world: World, cluster: str, *, revision: str, pods: Pods, istio_namespace: str = "istio-system"
 ) -> tuple[str, ...]:
@@ -103,7 +127,7 @@ def rejected(
     A proxy that rejects its first configuration never becomes ready, and nothing but this says why.
     """
     eye = _Eye(world, world.clusters[cluster], revision or "default", istio_namespace)
-    return tuple(str(each) for each in eye.look(pods) if each.code == "config-rejected")
+    return tuple(str(each) for each in eye.look(pods) if each.code == REJECTED)
 
 
 def require(gate: Gate) -> None:
@@ -211,6 +235,7 @@ class _Eye:
     door: Cluster
     revision: str
     istio_namespace: str
+    asks_envoys: bool = True
     rejected: dict[Place, int] = field(default_factory=dict)
     count: int = 0
     passed: int = 0
@@ -236,7 +261,8 @@ class _Eye:
             return (_unanswered(status),)
         objections = of_pods(moved, status, self.revision)
         doubted = {each.subject for each in objections}
-        objections += self._of_envoys([pod for pod in moved if pod.ref.place not in doubted])
+        if self.asks_envoys:
+            objections += self._of_envoys([pod for pod in moved if pod.ref.place not in doubted])
         self.passed = self.count - len({each.subject for each in objections})
         return tuple(sorted(objections, key=lambda each: each.subject))
 

@@ -226,7 +226,7 @@ def parsed(data: bytes) -> Any:
 def _names_a_version(method: str, body: Any) -> bool:
     """Whether a change is meant for the object as it was read: then a conflict is its answer."""
     meant = isinstance(body, dict) and (
-        "preconditions" in body or "resourceVersion" in (body.get("metadata") or {})
+        "preconditions" in body or bool((body.get("metadata") or {}).get("resourceVersion"))
     )
     return meant or method not in ("PATCH", "DELETE")
 

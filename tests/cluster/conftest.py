@@ -19,7 +19,8 @@ from meshctl.adapters.kube import KubeCluster, connect
 from meshctl.model.objects import Object, Ref
 from meshctl.sandbox import Settings, down, preflight, status, up
 
-SANDBOX = "test"
+SANDBOX = "-".join(filter(None, ("test", os.environ.get("PYTEST_XDIST_WORKER"))))
+"""Each process of a run has a sandbox of its own."""
 
 GOING = 120.0
 """Seconds until a namespace has to be gone, of which Kubernetes takes 5 for an empty one."""
@@ -35,10 +36,14 @@ def why_light() -> str:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip what needs a full sandbox where there is none; all that shares the cluster takes turns."""
+    """Skip what needs a full sandbox where there is none; all that shares a cluster takes turns.
+
+    Light sandboxes share this machine's ports, and a cluster that is given is one.
+    """
+    alone = bool(os.environ.get("MESHCTL_TEST_KUBECONFIG") or why_light())
     for item in items:
         if item.get_closest_marker("cluster"):
-            item.add_marker(pytest.mark.xdist_group("cluster"))
+            item.add_marker(pytest.mark.xdist_group("cluster" if alone else item.path.stem))
     needy = [(item, mark.args[0]) for item in items if (mark := item.get_closest_marker("full"))]
     if needy and (reason := why_light()):
         for item, need in needy:

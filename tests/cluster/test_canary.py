@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -69,10 +68,9 @@ def test_a_canary_under_traffic_fails_no_request_and_leaves_nothing_of_the_old_r
         )
         assert not counts.failures, str(counts)
         assert counts.answered == set(flowing.targets())
-        assert "nothing to change" in command.run("plan", *SMALL_REQUESTS).stdout
+        assert "nothing to do" in command.run("plan", *SMALL_REQUESTS).stdout
     assert not old & set(snapshot(cluster))
-    versions = Counter(each["version"] for each in command.json("status")["clusters"][0]["workloads"])
-    assert set(versions) == {f"{NEW}.0"}
+    assert set(command.json("status")["clusters"][0]["dataPlane"]["versions"]) == {f"{NEW}.0"}
     command.run("uninstall", "--purge", "--yes")
     assert snapshot(cluster) == before
 

@@ -29,7 +29,7 @@ from meshctl.model.plan import (
 )
 from meshctl.model.release import Status
 from meshctl.ports import RESTORER
-from meshctl.stages.applying.awaiting import Interrupted, wait
+from meshctl.stages.applying.awaiting import HEARTBEAT, Interrupted, wait
 from meshctl.stages.applying.inheriting import inherit
 from meshctl.stages.applying.saving import dump
 
@@ -43,13 +43,22 @@ if TYPE_CHECKING:
 
 THREADS = 16
 _WEBHOOK_SECONDS = 60.0
+HEED_SECONDS = 5.0
+"""Seconds between two looks of whoever heeds a plan while it is done."""
 RESTARTED = "kubectl.kubernetes.io/restartedAt"
 """Annotation of a pod template by which `kubectl rollout restart` makes pods anew."""
 _FOREGROUND = frozenset({"Deployment", "DaemonSet", "StatefulSet", "ReplicaSet", "Job"})
 
 
 def apply(
-    cluster: Cluster, releases: Releases, files: Files, clock: Clock, plan: Plan, *, held: bool = False
+    cluster: Cluster,
+    releases: Releases,
+    files: Files,
+    clock: Clock,
+    plan: Plan,
+    *,
+    held: bool = False,
+    heed: Callable[[], None] | None = None,
 ) -> Iterator[Event]:
     """Do `plan`, telling what happens as it happens.
 
@@ -64,6 +73,8 @@ def apply(
         clock: measures budgets.
         plan: what to do.
         held: whether the caller holds the mesh's lock.
+        heed: called every few seconds while steps are under way; what it raises ends them, as though one
+            had failed.
 
     Raises:
         ConflictError: somebody else is at work on the mesh, or was since the plan was made.
@@ -76,7 +87,7 @@ def apply(
     with releases.lock(record.mesh) if record and not held else nullcontext():
         if record:
             _check_current(releases, record)
-        run = _Run(cluster, releases, files, clock)
+        run = _Run(cluster, releases, files, clock, heed)
         groups = Counter(step.part for step in plan.steps)
         begun: dict[str, float] = {}
         for phase in plan.phases:
@@ -154,8 +165,15 @@ def _phase(run: _Run, phase: Phase) -> Iterator[Event]:
         for step in phase.steps:
             pool.submit(work, step)
         left = len(phase.steps)
+        due = run.clock.monotonic() + HEED_SECONDS
         while left:
-            event = inbox.get()
+            if run.heed and run.clock.monotonic() >= due:
+                run.heed()
+                due = run.clock.monotonic() + HEED_SECONDS
+            try:
+                event = inbox.get(timeout=HEARTBEAT if run.heed else None)
+            except queue.Empty:
+                continue
             if event is None:
                 left -= 1
             else:
@@ -200,6 +218,7 @@ class _Run:
     releases: Releases
     files: Files
     clock: Clock
+    heed: Callable[[], None] | None
 
     def take(self, step: Step, tell: Callable[[Event], None], stop: threading.Event) -> None:
         group, subject = step.part, _subject(step)

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 NEVER: Final = math.inf
 """Patience with what may heal until the time of the gate is up."""
+REJECTED: Final = "config-rejected"
+"""Code of objections to proxies that did not take what they were sent."""
 MENDABLE: Final = 10.0
 """Seconds of patience with rejected configuration: somebody may be about to mend it."""
 
@@ -96,7 +98,7 @@ def of_envoy(
     count = sum(report.rejected.values())
     if count and count != before:
         names = listed(f"{name} {number}" for name, number in sorted(report.rejected.items()))
-        return Objection(subject, "config-rejected", f"Envoy rejected configuration: {names}", MENDABLE)
+        return Objection(subject, REJECTED, f"Envoy rejected configuration: {names}", MENDABLE)
     cause = next(_certificate_faults(report, roots, now), "")
     return Objection(subject, "certificate-invalid", cause) if cause else None
 
@@ -114,7 +116,7 @@ def _of_pod(pod: Object, proxies: Collection[Proxy], revision: str, silent: str)
     if proxies:
         errors = sorted(_errors(proxies))
         if errors:  # said first: it is why such a pod is not ready
-            return Objection(subject, "config-rejected", "; ".join(errors), MENDABLE)
+            return Objection(subject, REJECTED, "; ".join(errors), MENDABLE)
     trouble = next(iter(troubles(pod, [pod], (), ())), None)
     if unready(pod):
         cause, patience = (trouble.cause, trouble.patience) if trouble else (unready(pod), NEVER)

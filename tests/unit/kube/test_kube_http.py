@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from meshctl.adapters.kube import KubeCluster, connect
-from meshctl.errors import AccessError, FailedError, UnreachableError
+from meshctl.errors import AccessError, ConflictError, FailedError, UnreachableError
 from meshctl.model.objects import Object, Ref
 from tests.fakes import FakeClock
 from tests.unit.kube.api import CORE, NO_GROUPS, Answer, ScriptedApi, kubeconfig, serving
@@ -213,3 +213,43 @@ def test_the_log_of_an_earlier_run_is_told_when_this_one_wrote_nothing(
 ) -> None:
     api.on("/api/v1/namespaces/n/pods/p/log", Answer(None), Answer("last words"))
     assert cluster.logs("n", "p", "c") == "last words"
+
+
+RACE = {"kind": "Status", "reason": "Conflict", "message": "the object has been modified"}
+FAULT = {"kind": "Status", "reason": "InternalError", "message": "etcd is away"}
+
+
+@pytest.mark.parametrize("answer", [Answer(RACE, 409), Answer(FAULT, 500), Answer({}, 503)])
+def test_a_write_that_failed_for_no_fault_of_ours_is_sent_again(
+    api: ScriptedApi, cluster: KubeCluster, answer: Answer
+) -> None:
+    api.on(f"{MAPS}/a", answer, Answer(item("a", "2")))
+    assert cluster.apply(Object(item("a", ""))).at("metadata.resourceVersion") == "2"
+
+
+def test_a_change_of_what_was_read_before_is_not_sent_again_on_a_conflict(
+    api: ScriptedApi, cluster: KubeCluster
+) -> None:
+    api.on(f"{MAPS}/a", Answer(RACE, 409))
+    with pytest.raises(ConflictError):
+        cluster.replace(Object(item("a", "1")))
+    assert len([each for each in api.asked if each.method == "PUT"]) == 1
+
+
+def test_a_server_that_goes_on_failing_is_no_refusal(
+    api: ScriptedApi, clock: FakeClock, cluster: KubeCluster
+) -> None:
+    api.on(f"{MAPS}/a", Answer(FAULT, 500))
+    with pytest.raises(UnreachableError, match="failed to apply ConfigMap n/a"):
+        cluster.apply(Object(item("a", "")))
+    assert 1 < sum(clock.slept) <= 10
+
+
+def test_a_watch_that_the_server_is_too_busy_for_begins_again(api: ScriptedApi, cluster: KubeCluster) -> None:
+    listed = {"metadata": {"resourceVersion": "1"}, "items": []}
+    api.on(MAPS, Answer(listed))
+    added = {"type": "ADDED", "object": item("a", "2")}
+    api.on(MAPS, Answer({}, 429), Answer({}, 500), Answer([added]), watch=True)
+    watch = cluster.watch("v1", "ConfigMap", namespace="n")
+    assert next(iter(watch))[1].ref == REF
+    watch.close()
