@@ -17,7 +17,7 @@ from meshctl.stages.moving.moves import back, move, touched
 from meshctl.stages.moving.workloads import found
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterable, Iterator
+    from collections.abc import Callable, Collection, Generator, Iterable, Iterator
 
     from meshctl.actions.canary_sending import Run
     from meshctl.model.event import Event
@@ -76,15 +76,15 @@ def moving(run: Run, upgrade: Upgrade) -> Generator[Event, None, Upgrade]:
         upgrade = run.kept(upgrade, batches=(*upgrade.batches, *since))
 
 
-def _places(moved: Iterable[Batch]) -> set[str]:
-    """Namespaces that batches lead elsewhere, and workloads that they move without that."""
-    homes = {name for each in moved for name in each.namespaces}
-    alone = {str(mover.ref) for each in moved for mover in each.workloads if mover.ref.namespace not in homes}
-    return {*(f"Namespace {name}" for name in homes), *alone}
+def _places(moved: Iterable[Batch]) -> set[Ref]:
+    """Namespaces that batches lead elsewhere, and workloads that they move."""
+    homes = {Ref("v1", "Namespace", "", name) for each in moved for name in each.namespaces}
+    return homes | {mover.ref for each in moved for mover in each.workloads}
 
 
-def _taken_from_us(run: Run, upgrade: Upgrade, places: Iterable[str]) -> StoppedError:
-    names = listed(sorted(places))
+def _taken_from_us(run: Run, upgrade: Upgrade, places: Collection[Ref]) -> StoppedError:
+    homes = {ref.name for ref in places if ref.kind == "Namespace"}
+    names = listed(str(ref) for ref in sorted(places) if ref.namespace not in homes)
     reason = f"somebody keeps leading back to {named(upgrade.source)} what has moved: {names}"
     run.kept(upgrade, reason=reason)
     return StoppedError(

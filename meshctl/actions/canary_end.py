@@ -46,9 +46,7 @@ def promoting(run: Run, upgrade: Upgrade) -> Generator[Event, None, Upgrade]:
     yield from run.do(settling(run, held_back(target.manifest, live, target.revision), target))
     yield from run.do(_dropping(run, upgrade))
     # The unnamed istiod is there until it has gone: what keeps Gateways from it is put back after that.
-    yield from run.do(
-        _labels(run, upgrade, source.revision, target.revision, contested=not source.revision)
-    )
+    yield from run.do(_labels(run, upgrade, source.revision, target.revision, contested=not source.revision))
     upgrade = yield from _stragglers(run, upgrade)
     return run.kept(upgrade, stage=Stage.RETIREMENT, attempt=upgrade.attempt + 1)
 
@@ -126,7 +124,7 @@ def _stragglers(run: Run, upgrade: Upgrade) -> Generator[Event, None, Upgrade]:
 
 
 def retiring(run: Run, upgrade: Upgrade) -> Generator[Event, None, None]:
-    """Remove the old revision, once nobody is attached to it, put the last labels back, and forget the upgrade.
+    """Remove the old revision, once nobody is attached to it, and forget the upgrade.
 
     Raises:
         StoppedError: somebody stays attached; says who.

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from meshctl.model.release import Release
     from meshctl.model.upgrade import Mover, Stayer
 
+_OTHER_NAME = "give the new one another name with --revision"
+
 
 @dataclass(frozen=True)
 class Preview:
@@ -78,7 +80,8 @@ def preview(
         pause: whether to stop after each batch.
 
     Raises:
-        ConfigError: the revision has a control plane already, or `size` is none.
+        ConfigError: the revision has a control plane already, is the unnamed one or called as a tag is, or
+            `size` is none.
     """
     # The inventory is in every record of a release, and much of its size.
     target = replace(draft.release, inventory=(), generation=0, cause=f"upgrade from {source.version}")
@@ -124,5 +127,20 @@ def _require_free(run: Run, source: Release, target: Release) -> None:
             "revision-taken",
             f"revision {name!r} has a control plane already",
             where=Where("--revision"),
-            hint="give the new one another name with --revision",
+            hint=_OTHER_NAME,
+        )
+    if name == DEFAULT:
+        # Its injector and its istiod serve whatever names no revision from their first moment on.
+        raise ConfigError(
+            "revision-unnamed",
+            "the unnamed revision cannot come to stand beside another: it would take over at once",
+            where=Where("--revision"),
+            hint=_OTHER_NAME,
+        )
+    if name in {each.name for each in tags.every_tag(run.door)}:
+        raise ConfigError(
+            "revision-taken",
+            f"{name!r} is the name of a tag already",
+            where=Where("--revision"),
+            hint=_OTHER_NAME,
         )

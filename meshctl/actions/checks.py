@@ -5,7 +5,8 @@ from __future__ import annotations
 import queue
 import threading
 from collections import defaultdict
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -210,7 +211,11 @@ def _site_before(world: World, asked: Loaded, cluster: Cluster) -> Site:
     except MeshctlError:
         return Site(door, asked.mesh.name, require_kubernetes=partial(support.require, asked.version))
     values = resolve(asked, cluster, seen)
-    return site_of(door, values, render(values, owner=asked.mesh.name, install=True), seen)
+    desired = render(values, owner=asked.mesh.name, install=True)
+    with suppress(MeshctlError):  # without them more rights are asked for than needed
+        homes = (ref for ref in desired.refs if ref.kind == "Namespace")
+        seen = replace(seen, objects=look(door, homes))
+    return site_of(door, values, desired, seen)
 
 
 def site_of(door: ports.Cluster, values: Values, desired: Manifest, seen: Observation) -> Site:
@@ -225,7 +230,7 @@ def site_of(door: ports.Cluster, values: Values, desired: Manifest, seen: Observ
         seen.kinds,
         seen.releases,
         partial(support.require, values.version),
-        of_install(values, desired, seen.kinds, seen.releases),
+        of_install(values, desired, seen.kinds, seen.releases, seen.objects),
     )
 
 

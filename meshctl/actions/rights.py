@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from meshctl.actions.canary_sending import own_gateways
+from meshctl.actions.proving import recorded_by
 from meshctl.checks.rights import as_rules, missing
 from meshctl.errors import AccessError
+from meshctl.stages.gating.probe import home
 from meshctl.stages.permitting import commands, steps
 from meshctl.stages.permitting.commands import Work
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
+    from meshctl.actions.canary_preview import Preview
     from meshctl.model.manifest import Manifest
-    from meshctl.model.objects import Kind
+    from meshctl.model.objects import Kind, Ref
     from meshctl.model.plan import Plan
     from meshctl.model.release import Release
     from meshctl.model.right import Needs
@@ -30,6 +35,41 @@ def require_rights(cluster: Cluster, plan: Plan) -> None:
     _require(cluster, steps.needs(plan.steps, cluster.kinds()))
 
 
+def require_in_place(cluster: Cluster, plan: Plan, source: Release) -> None:
+    """Ask for every right of an upgrade in place: to do it, to prove it, and to go back to the source.
+
+    Raises:
+        AccessError: as `require_rights`.
+    """
+    tried = home(cluster, revision=source.revision, istio_namespace=source.namespace)
+    kinds = cluster.kinds()
+    _require(cluster, commands.in_place(plan.steps, source, tried=tried, kinds=kinds))
+
+
+def require_canary(cluster: Cluster, planned: Preview) -> None:
+    """Ask for every right of an upgrade by a second control plane, from its first step to the removal.
+
+    Raises:
+        AccessError: as `require_rights`.
+    """
+    upgrade, kinds = planned.upgrade, cluster.kinds()
+    source, target = upgrade.source, upgrade.target
+    first = recorded_by(planned.control_plane).generation
+    count = 2 + len(own_gateways(target.manifest))  # the control plane, each gateway, and the whole
+    moving = (*(mover for batch in upgrade.batches for mover in batch.workloads), *planned.late)
+    needs = commands.beside(
+        _work(target, tuple(range(first, first + count)), kinds),
+        _work(source, (source.generation,), kinds),
+        homes={mover.ref.namespace for mover in moving},
+        tried=home(cluster, revision=target.revision, istio_namespace=target.namespace),
+    )
+    _require(cluster, steps.needs(planned.plans.steps, kinds) | needs)
+
+
+def _work(release: Release, generations: tuple[int, ...], kinds: tuple[Kind, ...]) -> Work:
+    return Work(release.manifest, release.mesh, release.namespace, release.revision, generations, kinds)
+
+
 def require(cluster: Cluster, values: Values, desired: Manifest) -> None:
     """Ask the API server for every right that an install of this needs.
 
@@ -40,7 +80,11 @@ def require(cluster: Cluster, values: Values, desired: Manifest) -> None:
 
 
 def of_install(
-    values: Values, desired: Manifest, kinds: Sequence[Kind] = (), releases: Sequence[Release] = ()
+    values: Values,
+    desired: Manifest,
+    kinds: Sequence[Kind] = (),
+    releases: Sequence[Release] = (),
+    there: Collection[Ref] = (),
 ) -> Needs:
     """What an install needs, from its first look to its last step, now.
 
@@ -49,10 +93,18 @@ def of_install(
         desired: what is sent.
         kinds: what the cluster serves.
         releases: records that are there.
+        there: objects that are there; Namespaces among them need not be made.
     """
     last = max((each.generation for each in releases), default=0)
     work = Work(desired, values.mesh.name, values.namespace, values.revision, (last + 1,), tuple(kinds))
-    return commands.install(work)
+    needs = commands.install(work)
+    homes = {ref.name for ref in there if ref.kind == "Namespace"}
+    rights = tuple(
+        each
+        for each in needs.rights
+        if (each.resource, each.verb) != ("namespaces", "create") or each.name not in homes
+    )
+    return replace(needs, rights=rights)
 
 
 def _require(cluster: Cluster, needs: Needs) -> None:

@@ -53,7 +53,7 @@ class Wish:
 def in_place(app: App, run: Run, wish: Wish) -> int:
     """Put the new control plane in the old one's place; the exit code."""
     from meshctl.actions.install import rehearse
-    from meshctl.actions.rights import require_rights
+    from meshctl.actions.rights import require_in_place
     from meshctl.actions.upgrade import in_place as planned_in_place
     from meshctl.actions.upgrade import send
     from meshctl.cli.install import headline, unchanged
@@ -75,7 +75,7 @@ def in_place(app: App, run: Run, wish: Wish) -> int:
     app.report.note(headline(wave))
     for warning in wave.plan.warnings:
         app.report.note(f"! {warning}")
-    require_rights(run.door, wave.plan)
+    require_in_place(run.door, wave.plan, source)
     app.confirm("Go on?")
     for event in send(run.world, wave, take_over=run.take_over, seconds=run.seconds):
         app.report.event(event)
@@ -87,7 +87,7 @@ def canary(app: App, run: Run, wish: Wish) -> int:
     from meshctl.actions.canary import begin
     from meshctl.actions.canary_batches import named
     from meshctl.actions.canary_preview import is_there, preview, revision_for
-    from meshctl.actions.rights import require_rights
+    from meshctl.actions.rights import require_canary
     from meshctl.cli.upgrading import headline, preview_data, preview_text
     from meshctl.model.plan import Plan
     from meshctl.stages.planning.plan_data import plan_data
@@ -109,7 +109,7 @@ def canary(app: App, run: Run, wish: Wish) -> int:
     app.report.note(headline(planned))
     for ref, why in planned.unready:
         app.report.note(f"! {ref} is not ready as it is: {why}")
-    require_rights(run.door, planned.plans)
+    require_canary(run.door, planned)
     app.confirm("Go on?")
     ended(app, begin(run, planned))
     return 0

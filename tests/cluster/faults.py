@@ -19,7 +19,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -98,18 +98,31 @@ class FaultyApi:
         kubeconfig: leads to it.
         dice: what happens to requests.
         asked: requests so far by method; watches and streams are `WATCH`.
+        leaves_after: with so many writes it goes away; None: it stays.
         is_away: nothing is answered at all while this is set.
     """
 
     kubeconfig: str
     dice: Dice
     asked: Counter[str]
+    leaves_after: int | None = None
     is_away: bool = False
+    streams: set[socket.socket] = field(default_factory=set)
 
     @property
     def writes(self) -> int:
         """Requests so far that change something that is there, or apply."""
         return sum(self.asked[method] for method in ("PUT", "PATCH", "DELETE"))
+
+    def go_away(self) -> None:
+        """Answer nothing from here on, and cut what is being followed."""
+        self.is_away = True
+        for each in tuple(self.streams):
+            _cut(each)
+
+    def come_back(self) -> None:
+        """Answer again, for good."""
+        self.leaves_after, self.is_away = None, False
 
 
 @contextmanager
@@ -216,6 +229,8 @@ class _Door(BaseHTTPRequestHandler):
         watches = query.get("watch", ["0"])[-1] in ("1", "true")
         tunnels = "upgrade" in self.headers.get("Connection", "").lower()
         api.asked["WATCH" if watches or tunnels else self.command] += 1
+        if api.leaves_after is not None and api.writes > api.leaves_after and not api.is_away:
+            api.go_away()
         if api.is_away:
             self._reset()
             return
@@ -275,7 +290,7 @@ class _Door(BaseHTTPRequestHandler):
         if end:
             end.daemon = True
             end.start()
-        with suppress(OSError, HTTPException, ValueError):
+        with self._followed(behind), suppress(OSError, HTTPException, ValueError):
             while data := answer.read1(65536):
                 self.wfile.write(data)
         if fault is Fault.FORGOTTEN:
@@ -294,7 +309,20 @@ class _Door(BaseHTTPRequestHandler):
                 end.daemon = True
                 end.start()
             threading.Thread(target=_copy, args=(self.connection, far), daemon=True).start()
-            _copy(far, self.connection)
+            with self._followed(far):
+                _copy(far, self.connection)
+
+    @contextmanager
+    def _followed(self, stream: socket.socket) -> Iterator[None]:
+        """While this is open, the stream ends when the server goes away."""
+        streams = self.server.api.streams
+        streams.add(stream)
+        try:
+            if self.server.api.is_away:  # since the request came
+                _cut(stream)
+            yield
+        finally:
+            streams.discard(stream)
 
     def _refuse(self, fault: Fault) -> None:
         code, reason, message = _STATUS[fault]

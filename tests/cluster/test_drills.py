@@ -13,7 +13,7 @@ from meshctl.adapters.kube import KubeCluster
 from meshctl.model.objects import Object, Ref
 from meshctl.sandbox.versions import APP_IMAGE
 from tests.cluster.command import Command, snapshot
-from tests.cluster.traffic import SMALL_REQUESTS, Counts, Shape, Traffic, sidecars, traffic, until
+from tests.cluster.traffic import SMALL_REQUESTS, Shape, Traffic, sidecars, traffic, until
 
 pytestmark = [pytest.mark.cluster, pytest.mark.full("traffic between pods")]
 
@@ -36,20 +36,30 @@ class Ground:
         """An upgrade that fails; what it said."""
         return self.command.run(*UPGRADE, "--gate-timeout", "45s", *words, check=1).stderr
 
-    def taken_back(self) -> Counts:
-        """All is as before the upgrade, and was so for those who asked; what they counted."""
-        if self.command.run("upgrade", "status", check=None).returncode == 0:
-            self.command.run("upgrade", "abort", "--yes")
-        assert set(self.tags()) == {OLD}
-        assert [name for name in snapshot(self.cluster) if REVISION in name] == []
+    def aborted(self) -> None:
+        """End an upgrade that stopped part-way."""
+        self.command.run("upgrade", "abort", "--yes")
+
+    def all_is_on_the_old_revision(self) -> None:
+        """Every proxy is; pods that are told to end have gone."""
+        until(lambda: set(self.versions()) == {OLD}, self.versions)
+
+    def taken_back(self) -> None:
+        """All is as before the upgrade, and was so for those who asked."""
+        self.all_is_on_the_old_revision()
+        now = snapshot(self.cluster)
+        assert [name for name, content in now.items() if REVISION in f"{name} {content}"] == []
+        assert {name: now.get(name) for name in self.before if _leads(name)} == {
+            name: content for name, content in self.before.items() if _leads(name)
+        }
+        assert [name for name in now if _leads(name) and name not in self.before] == []
         assert self.labels() == {name: dict(labels) for name, labels in SHAPE.namespaces.items()}
         time.sleep(3)  # of traffic after it
         counts = self.flowing.counts()
         assert not counts.failures, str(counts)
         assert counts.answered == set(self.flowing.targets())
-        return counts
 
-    def tags(self) -> dict[str, int]:
+    def versions(self) -> dict[str, int]:
         return dict(sidecars(self.flowing.pods()))
 
     def labels(self) -> dict[str, dict[str, str]]:
@@ -59,6 +69,12 @@ class Ground:
             for name, each in found.items()
             if each
         }
+
+
+def _leads(name: str) -> bool:
+    """Whether it leads pods and configuration to a revision: webhooks and the services behind them."""
+    kind, _, rest = name.partition(" ")
+    return kind.endswith("WebhookConfiguration") or (kind == "Service" and rest.startswith(f"{HOME}/"))
 
 
 @pytest.fixture(scope="module")
@@ -127,7 +143,7 @@ def test_configuration_that_proxies_reject(drill: Ground, made: Callable[[Object
     }
     patch = {"operation": "INSERT_BEFORE", "value": {"name": "no-such-filter", "typed_config": unknown}}
     patches = [{"applyTo": "HTTP_FILTER", "match": {"context": "SIDECAR_INBOUND"}, "patch": patch}]
-    made(
+    filtered = made(
         _object(
             "networking.istio.io/v1alpha3",
             "EnvoyFilter",
@@ -140,6 +156,9 @@ def test_configuration_that_proxies_reject(drill: Ground, made: Callable[[Object
     told = drill.failing()
     assert "batch-failed" in told
     assert "no.such.Filter" in told
+    drill.all_is_on_the_old_revision()
+    drill.aborted()
+    drill.cluster.delete(filtered.ref)
     drill.taken_back()
 
 
@@ -155,6 +174,8 @@ def test_a_workload_whose_new_pods_stay_unready(
     told = drill.failing("--timeout", "30s")
     assert "batch-failed" in told
     assert "shop/web" in told
+    drill.all_is_on_the_old_revision()
+    drill.aborted()
     drill.cluster.delete(web.ref, grace=0)
     until(lambda: not [pod for pod in drill.flowing.pods() if pod.labels.get("app") == "web"])
     drill.taken_back()
@@ -169,6 +190,8 @@ def test_a_disruption_budget_that_blocks(drill: Ground, made: Callable[[Object],
     told = drill.failing("--timeout", "20s")
     assert "batch-failed" in told
     assert "budget" in told
+    drill.all_is_on_the_old_revision()
+    drill.aborted()
     drill.taken_back()
 
 
@@ -181,7 +204,7 @@ def test_a_namespace_that_is_deleted_half_way(drill: Ground, long: None) -> None
     drill.command.run(*UPGRADE, "--pause", check=4)
     drill.cluster.delete(gone.ref)
     drill.command.run("upgrade", "resume", check=4)
-    drill.command.run("upgrade", "abort", "--yes")
+    drill.aborted()
     until(lambda: drill.cluster.get(gone.ref) is None)
     drill.taken_back()
 
@@ -193,7 +216,7 @@ def test_one_of_two_istiods_that_is_killed(drill: Ground, long: None) -> None:
     assert len(planes) == 2
     drill.cluster.delete(planes[0].ref, grace=0)
     drill.command.run("upgrade", "resume", check=4)
-    drill.command.run("upgrade", "abort", "--yes")
+    drill.aborted()
     drill.taken_back()
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -108,3 +110,39 @@ def test_install_upgrade_and_uninstall_come_right_whatever_the_api_server_does(
     requests, faults = sum(api.asked.values()), sum(dice.drawn.values())
     assert faults, "nothing was disturbed"
     figure(f"{faults} faults in {requests} requests, stopped part-way {stopped} times")
+
+
+IMPATIENT = """
+from meshctl.adapters import kube_http
+kube_http._PATIENCE = 3.0
+from meshctl.cli import main
+main()
+"""
+"""The command, giving up on an API server sooner than it does."""
+
+
+@pytest.mark.parametrize(("words", "writes"), [(INSTALL, 20), (UPGRADES[1], 20), (UNINSTALL, 10)])
+def test_an_api_server_that_goes_away_for_good_stops_it_and_the_same_command_ends_it_later(
+    undisturbed: Undisturbed,
+    cluster: KubeCluster,
+    tmp_path: Path,
+    words: tuple[str, ...],
+    writes: int,
+) -> None:
+    command = undisturbed.command
+    if words is not INSTALL:
+        command.run(*INSTALL)
+    with faulty(command.kubeconfig, tmp_path, Dice(0, 0.0)) as api:
+        api.leaves_after = writes
+        disturbed = Command(api.kubeconfig, tmp_path)
+        program = [sys.executable, "-c", IMPATIENT, *words]
+        done = subprocess.run(program, env=disturbed.env, cwd=tmp_path, capture_output=True, text=True)
+        assert done.returncode == 4, f"{done.returncode}\n{done.stdout}\n{done.stderr}"
+        assert "run the same command again; it continues" in done.stderr
+        api.come_back()
+        disturbed.run(*words)
+    if words is UPGRADES[1]:
+        settled(command)
+        assert snapshot(cluster) == undisturbed.upgraded(words)
+    command.run(*UNINSTALL)
+    assert snapshot(cluster) == undisturbed.bare

@@ -261,3 +261,26 @@ def test_without_any_one_rule_a_question_says_what_it_could_not_see(
             silent.append(rule)
     user.hold(user.roles)
     assert silent == []
+
+
+def test_an_upgrade_in_place_takes_the_printed_roles_and_misses_any_of_them_before_it_begins(
+    administrator: Command, user: Callable[[str], User]
+) -> None:
+    upgrader = user("upgrade")
+    administrator.run("uninstall", "--purge", "--yes", check=None)
+    administrator.run("install", "--yes", "--istio-version", ISTIO_TAGS[0])
+    probe = next(
+        (number, place)
+        for number, role in enumerate(upgrader.roles)
+        for place, rule in enumerate(role["rules"])
+        if rule["resources"] == ["pods"] and rule["verbs"] == ["create"]
+    )
+    without(upgrader, *probe)
+    words = ("upgrade", "--to", ISTIO_TAGS[-1], "--yes")
+    said = upgrader.command.run(*words, check=1)
+    assert '{apiGroups: [""], resources: ["pods"], verbs: ["create"]}' in said.stderr
+    assert [each["version"] for each in administrator.json("history")] == [ISTIO_TAGS[0]]
+    upgrader.hold(upgrader.roles)
+    said = upgrader.command.run(*words)
+    assert "could not be asked" not in said.stderr
+    assert administrator.json("history")[-1]["version"] == ISTIO_TAGS[-1]

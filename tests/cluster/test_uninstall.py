@@ -17,6 +17,7 @@ from meshctl.adapters.releases import NAMESPACE, TYPE
 from meshctl.model.labels import INJECTED
 from meshctl.model.objects import Object, Ref
 from meshctl.sandbox import status
+from meshctl.sandbox.versions import APP_IMAGE
 from tests.cluster.command import Command, snapshot
 
 pytestmark = pytest.mark.cluster
@@ -24,6 +25,7 @@ pytestmark = pytest.mark.cluster
 PURGE = ("uninstall", "--purge", "--yes")
 MINIMAL = ("install", "--yes", "--profile", "minimal")
 HOME = Ref("v1", "Namespace", "", "istio-system")
+APP = {"name": "app", "image": APP_IMAGE, "imagePullPolicy": "IfNotPresent"}
 
 
 @pytest.fixture
@@ -169,7 +171,7 @@ def test_a_namespace_that_was_there_before_is_left_as_it_was(meshctl: Command, c
 
 
 def workload(namespace: str) -> Object:
-    containers = [{"name": "app", "image": "web:1"}]
+    containers = [APP]
     template = {"metadata": {"labels": {"app": "web"}}, "spec": {"containers": containers}}
     spec = {"replicas": 2, "selector": {"matchLabels": {"app": "web"}}, "template": template}
     meta = {"name": "web", "namespace": namespace}
@@ -178,7 +180,7 @@ def workload(namespace: str) -> Object:
 
 def bare(namespace: str) -> Object:
     meta = {"name": "bare", "namespace": namespace}
-    spec = {"containers": [{"name": "app", "image": "web:1"}]}
+    spec = {"containers": [APP]}
     return Object({"apiVersion": "v1", "kind": "Pod", "metadata": meta, "spec": spec})
 
 
@@ -189,7 +191,6 @@ def awaited(what: Callable[[], bool]) -> None:
     assert what()
 
 
-@pytest.mark.full("workloads that are made anew")
 def test_sidecars_are_taken_out_of_running_workloads_before_the_control_plane_goes(
     meshctl: Command, cluster: KubeCluster, namespace: str
 ) -> None:

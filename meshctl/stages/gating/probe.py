@@ -46,6 +46,11 @@ def webhook_answers(
     )
 
 
+def home(cluster: Cluster, *, revision: str, istio_namespace: str = "istio-system") -> str:
+    """The namespace in which the injector of a revision is tried first; empty where none fits. Only reads."""
+    return next(iter(_namespaces(cluster, revision or "default", (istio_namespace, "default"))), "")
+
+
 def _injector_fault(cluster: Cluster, revision: str, preferred: tuple[str, ...]) -> str:
     # Where every namespace asks another revision, nobody can be asked; the gate of the first batch will tell.
     fault = ""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from meshctl.model.manifest import Manifest
 from meshctl.model.objects import Kind, Ref
 from meshctl.model.observation import Observation
-from meshctl.model.plan import Record
+from meshctl.model.plan import Apply, Delete, Record
 from meshctl.model.release import Release, Status
 from meshctl.model.removal import Scope
 from meshctl.model.right import ANY, Needs, Right
@@ -19,7 +19,9 @@ from meshctl.stages.removing.belongings import CA_SECRET, is_definition
 from meshctl.stages.removing.removal import removal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from meshctl.model.plan import Step
 
 _INVENTORY = "names of all that is there: what a removal is compared with"
 _STAYS = frozenset({DEFINITION, "Namespace"})
@@ -124,14 +126,56 @@ def uninstall(work: Work, *, purge: bool = True) -> Needs:
 
 
 def upgrade(work: Work, former: Work) -> Needs:
-    """To put a revision beside another one, move what hangs on it, and remove the other one."""
+    """To put a revision beside another one, move what hangs on it, and remove the other one; or in place."""
     why = "move namespaces and workloads to the new revision, and see what their proxies acknowledge"
-    moving = [
+    moving = tuple(
         Right("", group, resource, verb, why=why) for group, resource, verbs in _MOVING for verb in verbs
-    ]
-    moving += _under_way(work, "patch", "create", "delete")
+    )
+    return beside(work, former, homes=("",), tried=work.namespace) | Needs(moving)
+
+
+def beside(work: Work, former: Work, *, homes: Iterable[str], tried: str) -> Needs:
+    """What an upgrade by a second control plane needs but for the moves, which a plan tells.
+
+    Args:
+        work: the control plane that comes.
+        former: the one that is removed in the end.
+        homes: namespaces whose workloads move; an empty one stands for all.
+        tried: namespace in which the new injector is tried.
+    """
     alone = replace(former, desired=_without(former.desired, work.desired))
-    return install(work) | uninstall(alone, purge=False) | debug(work.namespace) | Needs(tuple(moving))
+    rights = (
+        *_under_way(work, "patch", "create", "delete"),
+        *_gate(work.namespace, homes),
+        *_probe(work.namespace, tried),
+    )
+    return install(work) | uninstall(alone, purge=False) | debug(work.namespace) | Needs(rights)
+
+
+def in_place(steps: Sequence[Step], source: Release, *, tried: str, kinds: tuple[Kind, ...] = ()) -> Needs:
+    """What a plan of another version over a release needs: to be done, to be proven, and to be taken back.
+
+    Args:
+        steps: of the plan.
+        source: the release that is sent again where the new version does not come right.
+        tried: namespace in which the new injector is tried.
+        kinds: what the cluster serves.
+    """
+    made = [step.ref for step in steps if isinstance(step, Apply) and step.live is None]
+    changed = {step.ref for step in steps if isinstance(step, Apply | Delete)}
+    again = [
+        Apply(part.name, obj)
+        for part in source.manifest.parts
+        for obj in part.objects
+        if obj.ref in changed.difference(made)
+    ]
+    last = max((step.release.generation for step in steps if isinstance(step, Record)), default=0)
+    rights = (
+        *_gone((ref for ref in made if ref.kind not in _STAYS), kinds),
+        *of_steps.of_record(source, (last + 1,), ("patch", "create")),
+        *_probe(source.namespace, tried),
+    )
+    return of_steps.needs(steps, kinds) | of_steps.needs(again, kinds) | Needs(rights)
 
 
 def debug(namespace: str) -> Needs:
@@ -210,6 +254,22 @@ def _saved(work: Work) -> Iterator[Right]:
     groups = {ref.name.partition(".")[2] for ref in work.desired.refs if is_definition(ref)}
     for group in sorted(groups):
         yield Right("", group, ANY, "get", why="save your Istio resources before their definitions go")
+
+
+def _gate(namespace: str, homes: Iterable[str]) -> Iterator[Right]:
+    why = "ask moved proxies what they hold and reject, and see what of a batch is still there"
+    yield Right(namespace, "", "pods", "get", why=why)
+    for home in sorted(set(homes)):
+        yield Right("", "", "namespaces", "get", home, why)
+        for verb in ("get", "create"):
+            yield Right(home, "", "pods/portforward", verb, why=why)
+
+
+def _probe(namespace: str, tried: str) -> Iterator[Right]:
+    why = "try the webhooks of the new control plane by dry runs, of which nothing is kept"
+    if tried:
+        yield Right(tried, "", "pods", "create", why=why)
+    yield Right(namespace, "networking.istio.io", "virtualservices", "create", why=why)
 
 
 def _whole() -> Iterator[Right]:

@@ -23,9 +23,11 @@ from meshctl.model.objects import Object, Ref
 from meshctl.model.upgrade import Gate, Upgrade
 from meshctl.ports import World
 from meshctl.stages.settings.load import load
+from tests.fake_kinds import KINDS, kind_of
 from tests.fakes import FakeClock, FakeFiles
 from tests.unit.actions.living import LivingCluster
 
+GATEWAYS = kind_of("gateway.networking.k8s.io/v1", "Gateway")
 SETS = ("values.base.enableIstioConfigCRDs=false",)  # definitions take their time
 
 
@@ -50,7 +52,7 @@ class Ground:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, profile: str = "default") -> None:
         clock = FakeClock()
-        self.cluster = LivingCluster("here", clock=clock)
+        self.cluster = LivingCluster("here", kinds=(*KINDS, GATEWAYS), clock=clock)
         self.releases = Records(self.cluster, clock)
         self.world = World({"here": self.cluster}, {"here": self.releases}, clock, FakeFiles())
         self.run = Run(self.world, "here", seconds=60)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Mapping
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -13,7 +14,7 @@ from meshctl.actions.install import install
 from meshctl.errors import ConfigError, ConflictError, FailedError, StoppedError, UnreachableError
 from meshctl.model.event import Done, Event
 from meshctl.model.mesh import Inputs
-from meshctl.model.objects import Ref
+from meshctl.model.objects import Object, Ref
 from meshctl.model.release import Status
 from meshctl.model.upgrade import Stage
 from meshctl.stages.settings.load import load
@@ -213,10 +214,68 @@ def test_what_comes_to_the_old_revision_meanwhile_is_moved_too(ground: Ground) -
     assert ground.cluster.on("later", "guest") == {NEW}
 
 
+def test_labels_that_somebody_keeps_reverting_end_it_and_are_named(
+    ground: Ground, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    idle = Ref("v1", "Namespace", "", "idle")
+    meta = {"name": "idle", "labels": {"istio.io/rev": OLD}}
+    ground.cluster.seed({"apiVersion": "v1", "kind": "Namespace", "metadata": meta})
+    patch = ground.cluster.patch
+
+    def reverted(ref: Ref, change: Mapping[str, Any]) -> Object | None:
+        done = patch(ref, change)
+        return patch(ref, {"metadata": {"labels": meta["labels"]}}) if ref == idle else done
+
+    with monkeypatch.context() as somebody:
+        somebody.setattr(ground.cluster, "patch", reverted)
+        with pytest.raises(StoppedError) as caught:
+            ground.upgrade()
+    assert caught.value.code == "labels-reverted"
+    assert caught.value.message.endswith("what has moved: Namespace idle")
+    assert f"set it to {NEW}" in caught.value.hint
+    assert ground.under_way.reason == caught.value.message
+    ground.resume()
+    assert ground.releases.upgrade("mesh") is None
+
+
+def test_what_keeps_gateways_from_the_unnamed_istiod_is_put_back_when_that_is_gone(ground: Ground) -> None:
+    ground.cluster.seed(
+        {
+            "apiVersion": "gateway.networking.k8s.io/v1",
+            "kind": "Gateway",
+            "metadata": {"name": "edge", "namespace": "shop"},
+        }
+    )
+    ground.cluster.bare_pod("bank", "alone")
+    with pytest.raises(StoppedError):
+        ground.upgrade()
+    assert (ground.labels(SHOP), ground.labels(BANK)) == ({"istio.io/rev": NEW}, {"istio.io/rev": OLD})
+    ground.cluster.delete(Ref("v1", "Pod", "bank", "alone"))
+    ground.resume()
+    assert ground.labels(SHOP) == {"istio-injection": "enabled"}
+
+
 def test_an_upgrade_to_a_revision_that_stands_is_refused(ground: Ground) -> None:
     with pytest.raises(ConfigError) as caught:
         ground.preview(revision="default")
     assert caught.value.code == "revision-taken"
+
+
+def test_an_upgrade_to_the_unnamed_revision_or_to_the_name_of_a_tag_is_refused(ground: Ground) -> None:
+    ground.upgrade()
+    ground.cluster.seed(
+        {
+            "apiVersion": "admissionregistration.k8s.io/v1",
+            "kind": "MutatingWebhookConfiguration",
+            "metadata": {"name": "t", "labels": {"istio.io/tag": "prod", "istio.io/rev": NEW}},
+            "webhooks": [],
+        }
+    )
+    for revision, code in (("default", "revision-unnamed"), ("prod", "revision-taken")):
+        with pytest.raises(ConfigError) as caught:
+            ground.preview(revision=revision)
+        assert caught.value.code == code
+        assert "--revision" in caught.value.hint
 
 
 def test_abort_has_nothing_to_take_back_where_none_is_under_way(ground: Ground) -> None:

@@ -335,3 +335,23 @@ def test_a_run_that_was_cut_off_stays_pending(ground: Ground) -> None:
     with pytest.raises(StoppedError):
         ground.do((Record(RELEASE),), (Apply("p", config("one")),))
     assert [each.status for each in ground.releases.writes] == [Status.PENDING]
+
+
+def test_who_heeds_a_plan_ends_what_would_be_waited_for_in_vain() -> None:
+    ground = Ground(tick=1.0, settles=False)
+    ground.cluster.apply(deployment())
+    ground.releases.write(RELEASE)
+    looks = iter([None, None, FailedError("gate-failed", "they reject what they are sent")])
+
+    def heed() -> None:
+        if (error := next(looks)) is not None:
+            raise error
+
+    phases = (
+        Phase("intent", (Record(RELEASE),)),
+        Phase("wait", (Await("a", deployment().ref, Condition.READY, 600),)),
+    )
+    doors = (ground.cluster, ground.releases, ground.files, ground.clock)
+    with pytest.raises(FailedError, match="they reject"):
+        list(apply(*doors, Plan("c1", phases), heed=heed))
+    assert ground.releases.writes[-1].status is Status.FAILED

@@ -138,6 +138,25 @@ def test_rejected_configuration_is_told_in_envoys_words_and_waited_for_a_little_
     assert "after 10 s" in error.message
 
 
+def test_a_watched_move_ends_when_a_rejection_has_lasted_and_not_before_or_for_anything_else() -> None:
+    talker = istiod(client_config("web-1", CDS="STALE"))
+    with a_world(moved(ready=False), istiods={"istiod-1": talker}) as world:
+        clock = world.clock
+        look = gate.watch(world, "home", revision="new", pods=WEB)
+        for _ in range(100):
+            clock.sleep(5.0)
+            look()
+        talker._configs = (client_config("web-1", CDS="SYNCED", LDS="ERROR", error="no such filter"),)
+        look()
+        clock.sleep(5.0)
+        look()
+        clock.sleep(5.0)
+        with pytest.raises(FailedError) as caught:
+            look()
+    assert caught.value.code == "gate-failed"
+    assert caught.value.details == ("shop/web-1: it rejected LDS: no such filter",)
+
+
 def test_configuration_that_is_mended_in_time_lets_the_proxy_pass() -> None:
     fine = client_config("web-1")
     talker = istiod(client_config("web-1", CDS="SYNCED", LDS="ERROR", error="no"))

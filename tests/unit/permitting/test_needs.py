@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import yaml
 
 from meshctl.actions.rbac import Purpose, Wish, rbac
 from meshctl.errors import ConfigError
+from meshctl.model.manifest import Manifest
 from meshctl.model.mesh import Inputs
 from meshctl.model.objects import Ref
-from meshctl.model.plan import Apply, Await, Condition, Delete, Evict, Restart
+from meshctl.model.plan import Apply, Await, Condition, Delete, Evict, Record, Restart
+from meshctl.model.release import Release, Status
 from meshctl.model.right import Right
+from meshctl.stages.permitting.commands import in_place
 from meshctl.stages.permitting.resources import plural
 from meshctl.stages.permitting.roles import Roles, Subject
 from meshctl.stages.permitting.steps import needs
 from meshctl.stages.rendering.render import render
 from meshctl.stages.settings.load import Loaded, load
 from meshctl.stages.settings.resolve import resolve
-from tests.building import obj
+from tests.building import obj, part
 from tests.fakes import KINDS
 
 NS = "istio-system"
@@ -180,6 +185,32 @@ def test_an_upgrade_may_send_the_new_revision_and_remove_the_old_one() -> None:
     assert any("delete" in rule.verbs and name == "istiod" for rule, name in rights)
     assert not any("create" in rule.verbs and name == "istiod" for rule, name in rights)
     assert not any("delete" in rule.verbs and name.endswith("networking.istio.io") for rule, name in rights)
+
+
+def test_an_upgrade_may_try_the_webhooks_and_ask_the_proxies_that_moved() -> None:
+    rules = printed("upgrade", former=asked()).rules
+    tried = {each.resources for each in rules[NS] if "create" in each.verbs and not each.names}
+    assert {("pods",), ("virtualservices",)} <= tried
+    assert any(each.resources == ("pods/portforward",) and "create" in each.verbs for each in rules[""])
+    assert not any(each.resources == ("pods",) and "create" in each.verbs for each in rules[""])
+
+
+def test_an_upgrade_in_place_takes_what_its_return_takes() -> None:
+    new, gone, role = (
+        obj("Service", "new", NS),
+        obj("Service", "gone", NS),
+        obj("ClusterRole", "r", rules=[RULE]),
+    )
+    manifest = Manifest((part("a", role, gone),))
+    old = Release("m", "c1", 4, Status.DEPLOYED, "1.31.0", "", "default", NS, "", manifest, {})
+    record = Record(replace(old, generation=5))
+    steps = (record, Apply("a", new), Apply("a", role, live=role), Delete("a", gone.ref))
+    needed = in_place(steps, old, tried=NS)
+    told = {f"{each.verb} {each.resource} {each.name}".rstrip() for each in needed.rights}
+    assert {"delete services new", "create services gone", "create secrets meshctl.m.v6"} <= told
+    assert {"create pods", "create virtualservices"} <= told
+    assert "delete clusterroles r" not in told
+    assert [each.role for each in needed.grants].count("ClusterRole r") == 2  # there, and back
 
 
 def test_records_are_granted_one_by_one() -> None:
