@@ -12,6 +12,7 @@ from meshctl.errors import AccessError
 from meshctl.stages.gating.probe import home
 from meshctl.stages.permitting import commands, steps
 from meshctl.stages.permitting.commands import Work
+from meshctl.stages.seeing.observe import look
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -63,7 +64,8 @@ def require_canary(cluster: Cluster, planned: Preview) -> None:
         homes={mover.ref.namespace for mover in moving},
         tried=home(cluster, revision=target.revision, istio_namespace=target.namespace),
     )
-    _require(cluster, steps.needs(planned.plans.steps, kinds) | needs)
+    homes = look(cluster, (ref for ref in target.manifest.refs if ref.kind == "Namespace"))
+    _require(cluster, steps.needs(planned.plans.steps, kinds) | _spared(needs, homes))
 
 
 def _work(release: Release, generations: tuple[int, ...], kinds: tuple[Kind, ...]) -> Work:
@@ -97,14 +99,18 @@ def of_install(
     """
     last = max((each.generation for each in releases), default=0)
     work = Work(desired, values.mesh.name, values.namespace, values.revision, (last + 1,), tuple(kinds))
-    needs = commands.install(work)
+    return _spared(commands.install(work), there)
+
+
+def _spared(needs: Needs, there: Collection[Ref]) -> Needs:
+    """Without the making of namespaces that are there: an administrator may have made them, and alone may."""
     homes = {ref.name for ref in there if ref.kind == "Namespace"}
-    rights = tuple(
+    rights = (
         each
         for each in needs.rights
         if (each.resource, each.verb) != ("namespaces", "create") or each.name not in homes
     )
-    return replace(needs, rights=rights)
+    return replace(needs, rights=tuple(rights))
 
 
 def _require(cluster: Cluster, needs: Needs) -> None:

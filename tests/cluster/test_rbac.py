@@ -268,7 +268,7 @@ def test_an_upgrade_in_place_takes_the_printed_roles_and_misses_any_of_them_befo
 ) -> None:
     upgrader = user("upgrade")
     administrator.run("uninstall", "--purge", "--yes", check=None)
-    administrator.run("install", "--yes", "--istio-version", ISTIO_TAGS[0])
+    administrator.run("install", "--yes", "--profile", "minimal", "--istio-version", ISTIO_TAGS[0])
     probe = next(
         (number, place)
         for number, role in enumerate(upgrader.roles)

@@ -57,6 +57,10 @@ class Ground:
         told = () if upgrade is None else (upgrade.stage, upgrade.passed, upgrade.attempt, upgrade.returning)
         return (*told, *((each.revision, each.version, each.status) for each in self.releases.of(MESH)))
 
+    def is_moving(self) -> bool:
+        """Whether the workload has a pod with a proxy of the new version."""
+        return "1.32.0" in sidecars(self.flowing.pods())
+
     def killed_after_change(self, seen: set[State]) -> int | None:
         """Start, and kill once the records say what they never said before; its exit code if it ended."""
         process = self.command.start(*UPGRADE)
@@ -141,3 +145,30 @@ def test_killed_after_each_recorded_event_from_scratch_it_ends_as_undisturbed(
         if code is not None:
             return
     raise AssertionError(f"more than {MOST} recorded events")
+
+
+def test_killed_in_the_middle_of_a_batch_an_abort_takes_all_back(
+    ground: tuple[Ground, dict[str, Any], str],
+) -> None:
+    found, _, _ = ground
+    found.prepare()
+    before = found.end()
+    process = found.command.start(*UPGRADE)
+    until(lambda: process.poll() is not None or found.is_moving())
+    process.kill()
+    assert process.wait() < 0, "it had ended already"
+    upgrade = found.releases.upgrade(MESH)
+    assert upgrade is not None
+    assert upgrade.passed == 0
+    found.command.run("upgrade", "abort", "--yes")
+    assert found.releases.upgrade(MESH) is None
+    assert _lasting(found.end()) == _lasting(before)
+
+
+def _lasting(found: dict[str, Any]) -> dict[str, Any]:
+    """Without the records of what was done, and the definitions, which stay those of the newest Istio."""
+    return {
+        name: content
+        for name, content in found.items()
+        if not name.startswith(("CustomResourceDefinition ", "Secret kube-system/meshctl"))
+    }

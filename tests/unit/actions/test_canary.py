@@ -325,6 +325,25 @@ class TestKilledAfterEachEvent:
                 ground.abort()
             assert ground.snapshot() == end, f"killed after event {count}: {events[count]}"
 
+    def test_of_an_upgrade_that_is_then_taken_back(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        whole = Ground(monkeypatch, "minimal")
+        before = whole.snapshot()
+        events = list(begin(whole.run, whole.preview()))
+        taken_back = 0
+        for count in _points(len(events), 6):
+            ground = Ground(monkeypatch, "minimal")
+            _killed(begin(ground.run, ground.preview()), count)
+            if ground.releases.upgrade("mesh") is None:
+                continue  # nothing had begun, or all had ended
+            try:
+                ground.abort()
+            except ConflictError as error:
+                assert error.code == "too-late-to-abort"
+            else:
+                assert ground.snapshot() == before, f"killed after event {count}: {events[count]}"
+                taken_back += 1
+        assert taken_back > 3, "it was hardly ever taken back"
+
     def test_of_a_batch_that_fails(self, monkeypatch: pytest.MonkeyPatch) -> None:
         whole = Ground(monkeypatch, "minimal")
         whole.refused["batch 2 of 2"] = 1
@@ -343,9 +362,9 @@ class TestKilledAfterEachEvent:
             assert ground.snapshot() == end, f"killed after event {count}: {told[count]}"
 
 
-def _points(count: int) -> Iterator[int]:
+def _points(count: int, most: int = 12) -> Iterator[int]:
     """Events to kill after: a dozen, so that it does not take long; the cluster tests take them all."""
-    yield from range(0, count, max(1, count // 12))
+    yield from range(0, count, max(1, count // most))
 
 
 def _killed(story: Generator[Event, None, Summary], count: int) -> None:

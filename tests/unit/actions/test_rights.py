@@ -6,13 +6,14 @@ from collections.abc import Callable
 
 import pytest
 
-from meshctl.actions.rights import of_install, require_rights
+from meshctl.actions.rights import of_install, require_in_place, require_rights
 from meshctl.checks.rights import missing
 from meshctl.errors import AccessError
 from meshctl.model.manifest import Manifest
 from meshctl.model.mesh import Inputs
 from meshctl.model.plan import Apply, Delete, Phase, Plan
-from meshctl.model.right import Needs, Right
+from meshctl.model.release import Release, Status
+from meshctl.model.right import ANY, Needs, Right
 from meshctl.stages.rendering.render import render
 from meshctl.stages.settings.load import load
 from meshctl.stages.settings.resolve import resolve
@@ -99,3 +100,26 @@ def test_an_install_asks_for_the_next_record_by_its_name() -> None:
     assert Right("kube-system", "", "secrets", "create", "meshctl.mesh.v1") in needs.rights
     empty = of_install(values, Manifest((part("base"),)))
     assert {each.resource for each in empty.rights} == {"*", "secrets", "leases"}
+
+
+def test_a_namespace_that_is_there_need_not_be_made_by_who_installs() -> None:
+    asked = load(Inputs(profile="minimal"))
+    values = resolve(asked, asked.mesh.clusters[0])
+    desired = render(values, owner="mesh", install=True)
+    home = obj("Namespace", NS).ref
+    made = Right("", "", "namespaces", "create", NS)
+    assert made in of_install(values, desired).rights
+    assert made not in of_install(values, desired, there=[home]).rights
+
+
+def test_before_an_upgrade_in_place_the_way_back_is_asked_for_too() -> None:
+    new = obj("Service", "new", NS)
+    source = Release("m", "east", 4, Status.DEPLOYED, "1.31.0", "", "default", NS, "", Manifest(), {})
+    verbs = ("get", "list", "watch", "patch", "create", "update")
+    cluster = Asked(holding(*(Right("", ANY, ANY, verb) for verb in verbs)))
+    with pytest.raises(AccessError) as told:
+        require_in_place(cluster, plan(Apply("a", new)), source)
+    assert told.value.details == (
+        '- {apiGroups: [""], resources: ["services"], resourceNames: ["new"], verbs: ["delete"]}'
+        "  # Role in namespace istio-system",
+    )
