@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
@@ -17,7 +17,7 @@ from tests.cluster.traffic import SMALL_REQUESTS, Shape, Traffic, sidecars, traf
 
 pytestmark = [pytest.mark.cluster, pytest.mark.full("traffic between pods")]
 
-OLD, REVISION = "1.31.0", "1-32-0"
+OLD, NEW, REVISION = "1.31.0", "1.32.0", "1-32-0"
 SHAPE = Shape({"bank": {"istio.io/rev": "default"}, "shop": {"istio-injection": "enabled"}})
 UPGRADE = ("upgrade", "--to", "1.32", "--strategy", "canary", "--yes", "--timeout", "60s")
 HOME = "istio-system"
@@ -31,6 +31,7 @@ class Ground:
     cluster: KubeCluster
     flowing: Traffic
     before: dict[str, Any]
+    figure: Callable[[str], None] = print
 
     def failing(self, *words: str) -> str:
         """An upgrade that fails; what it said."""
@@ -62,6 +63,7 @@ class Ground:
         counts = self.flowing.counts()
         assert not counts.failures, str(counts)
         assert counts.answered == set(self.flowing.targets())
+        self.figure(f"{counts.total} requests, {len(counts.failures)} failed")
 
     def labels(self) -> dict[str, dict[str, str]]:
         found = {name: self.cluster.get(Ref("v1", "Namespace", "", name)) for name in SHAPE.namespaces}
@@ -94,13 +96,11 @@ def ground(
 
 
 @pytest.fixture
-def drill(ground: Ground, figure: Callable[[str], None]) -> Iterator[Ground]:
-    """The ground, counted anew; what was counted is told when the drill has ended well."""
+def drill(ground: Ground, figure: Callable[[str], None]) -> Ground:
+    """The ground, counted anew."""
     ground.command.run("upgrade", "abort", "--yes", check=None)  # what a drill that failed has left
     ground.flowing.forget()
-    yield ground
-    counts = ground.flowing.counts()
-    figure(f"{counts.total} requests, {len(counts.failures)} failed")
+    return replace(ground, figure=figure)
 
 
 @pytest.fixture
@@ -123,7 +123,7 @@ def made(cluster: KubeCluster) -> Iterator[Callable[[Object], Object]]:
         cluster.delete(obj.ref, grace=0)
 
 
-def test_an_image_that_does_not_exist(drill: Ground) -> None:
+def test_an_image_that_does_not_exist(drill: Ground, long: None) -> None:
     told = drill.failing("--set", "values.pilot.image=sandbox.meshctl.dev/none:1")
     assert "control-plane-failed" in told
     assert "sandbox.meshctl.dev/none:1" in told
@@ -198,14 +198,20 @@ def test_a_disruption_budget_that_blocks(drill: Ground, made: Callable[[Object],
 
 
 def test_a_namespace_that_is_deleted_half_way(drill: Ground, long: None) -> None:
-    gone = Object({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "aaa-gone"}})
     labels = {"istio-injection": "enabled"}
-    drill.cluster.create(Object({**gone.content, "metadata": {"name": "aaa-gone", "labels": labels}}))
-    web = drill.cluster.create(_deployment("aaa-gone", "web"))
+    meta = {"name": "gone", "labels": labels}
+    gone = drill.cluster.create(Object({"apiVersion": "v1", "kind": "Namespace", "metadata": meta}))
+    web = drill.cluster.create(_deployment("gone", "web"))
     until(lambda: drill.cluster.get(web.ref).at("status.readyReplicas", 0) == 1)  # type: ignore[union-attr]
     drill.command.run(*UPGRADE, "--pause", check=4)
+    going_on = drill.command.start("upgrade", "resume")
+
+    def is_moving() -> bool:
+        return NEW in sidecars(drill.cluster.list("v1", "Pod", namespace="gone"))
+
+    until(lambda: going_on.poll() is not None or is_moving())
     drill.cluster.delete(gone.ref)
-    drill.command.run("upgrade", "resume", check=4)
+    assert going_on.wait() == 4
     drill.aborted()
     until(lambda: drill.cluster.get(gone.ref) is None)
     drill.taken_back()

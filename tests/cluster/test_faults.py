@@ -31,6 +31,16 @@ UPGRADES = (
 """The even seeds' upgrade, and that of the odd ones."""
 UNINSTALL = ("uninstall", "--purge", "--yes")
 
+IMPATIENT = """
+from meshctl.adapters import kube_http
+kube_http._PATIENCE = 3.0
+from meshctl.cli import main
+main()
+"""
+"""The command, giving up on an API server sooner than it does."""
+AWAY = {"upgrade": (UPGRADES[1], 20), "install": (INSTALL, 20), "uninstall": (UNINSTALL, 10)}
+"""Commands, and the writes after which nothing answers any more; every run tries the first, `--long` all."""
+
 Snapshot = dict[str, Any]
 
 
@@ -86,8 +96,11 @@ def ended(command: Command, *words: str) -> int:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    is_long = metafunc.config.getoption("--long")
     if "seed" in metafunc.fixturenames:
-        metafunc.parametrize("seed", SEEDS if metafunc.config.getoption("--long") else SEEDS[:SLICE])
+        metafunc.parametrize("seed", SEEDS if is_long else SEEDS[:SLICE])
+    if "away" in metafunc.fixturenames:
+        metafunc.parametrize("away", list(AWAY) if is_long else list(AWAY)[:1])
 
 
 def test_install_upgrade_and_uninstall_come_right_whatever_the_api_server_does(
@@ -112,24 +125,14 @@ def test_install_upgrade_and_uninstall_come_right_whatever_the_api_server_does(
     figure(f"{faults} faults in {requests} requests, stopped part-way {stopped} times")
 
 
-IMPATIENT = """
-from meshctl.adapters import kube_http
-kube_http._PATIENCE = 3.0
-from meshctl.cli import main
-main()
-"""
-"""The command, giving up on an API server sooner than it does."""
-
-
-@pytest.mark.parametrize(("words", "writes"), [(INSTALL, 20), (UPGRADES[1], 20), (UNINSTALL, 10)])
 def test_an_api_server_that_goes_away_for_good_stops_it_and_the_same_command_ends_it_later(
     undisturbed: Undisturbed,
     cluster: KubeCluster,
     tmp_path: Path,
-    words: tuple[str, ...],
-    writes: int,
+    away: str,
 ) -> None:
     command = undisturbed.command
+    words, writes = AWAY[away]
     upgraded = undisturbed.upgraded(words) if words in UPGRADES else {}
     if words is not INSTALL:
         command.run(*INSTALL)
