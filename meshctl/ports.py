@@ -194,6 +194,14 @@ class Releases(Protocol):
         """
         ...
 
+    def require_locks(self) -> None:
+        """Go on only while every lock that was taken here is held; what writes records asks for it, too.
+
+        Raises:
+            ConflictError: `lock-lost`, as somebody has taken one away.
+        """
+        ...
+
 
 class Files(Protocol):
     """Files that the user keeps."""

@@ -42,6 +42,7 @@ class FakeReleases:
         self.records = {(each.mesh, each.generation): each for each in records}
         self.locked: set[str] = set()
         self.locks = 0
+        self.lost = False
         self.writes: list[Release] = []
         self.upgrades: dict[str, Upgrade] = {}
         self.story: list[Upgrade] = []
@@ -68,6 +69,10 @@ class FakeReleases:
 
     def forget_upgrade(self, mesh: str) -> None:
         self.upgrades.pop(mesh, None)
+
+    def require_locks(self) -> None:
+        if self.lost:
+            raise ConflictError("lock-lost", "the lock was taken away")
 
     @contextlib.contextmanager
     def lock(self, mesh: str) -> Iterator[None]:

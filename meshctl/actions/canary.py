@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from meshctl.model.upgrade import Mover, Stayer
 
 CONTROL_PLANE = "control plane"
+_LEAVING = frozenset({Status.UNINSTALLING, Status.SUPERSEDED})
 
 
 @dataclass(frozen=True)
@@ -115,7 +116,7 @@ def go_on(
     with _at_work(run, mesh):
         upgrade = under_way(run, mesh)
         if upgrade.returning and upgrade.stage is not Stage.ABORT:
-            upgrade = yield from returned(run, upgrade)
+            upgrade = yield from returned(run, upgrade, resumed=True)
             if not again:
                 raise failure(upgrade)
         if not upgrade.returning:
@@ -142,7 +143,7 @@ def abort(run: Run, mesh: str) -> Generator[Event, None, Summary]:
                 hint="`meshctl upgrade resume` ends it; `meshctl rollback` leads back afterwards",
             )
         # What a cut batch has made anew for the way there is made anew once more for the way back.
-        attempt = upgrade.attempt + (upgrade.stage is not Stage.ABORT)
+        attempt = upgrade.attempt + (upgrade.stage not in (Stage.CONTROL_PLANE, Stage.ABORT))
         upgrade = run.kept(upgrade, stage=Stage.ABORT, attempt=attempt, returning=False, reason="")
         yield from aborting(run, upgrade)
         return _summary(run, upgrade, is_back=True)
@@ -181,8 +182,8 @@ def _at_work(run: Run, mesh: str) -> Iterator[None]:
         with run.records.lock(mesh):
             try:
                 yield
-            except (StoppedError, UnreachableError):
-                raise
+            except (StoppedError, UnreachableError, ConflictError, ConfigError):
+                raise  # to be continued, or refused: the upgrade did not stop because of it
             except MeshctlError as error:
                 with suppress(MeshctlError):  # the cause matters more
                     upgrade = run.records.upgrade(mesh)
@@ -261,7 +262,7 @@ def _is_leaving(run: Run, upgrade: Upgrade) -> bool:
     """Whether the removal of the old revision has begun."""
     source = upgrade.source
     own = [each for each in run.records.of(source.mesh) if each.revision == source.revision]
-    return upgrade.stage is Stage.RETIREMENT and (not own or own[-1].status is not Status.DEPLOYED)
+    return upgrade.stage is Stage.RETIREMENT and (not own or own[-1].status in _LEAVING)
 
 
 def _summary(run: Run, upgrade: Upgrade, *, is_back: bool = False) -> Summary:

@@ -117,19 +117,24 @@ def _passed(run: Run, upgrade: Upgrade) -> Generator[Event, None, Upgrade]:
     )
     yield Started(batch.name, listed(str(each.ref) for each in batch.workloads))
     try:
-        yield from moved(run, upgrade, batch)
+        yield from moved_and_judged(run, upgrade, batch)
     except (StoppedError, UnreachableError):
         raise
     except MeshctlError as error:
-        words = _rejected(run, upgrade, batch, error)
-        reason = "; ".join((f"{batch.name}: {error.message}", *words[:1]))
+        reason, details = why_not(run, upgrade, batch, error)
         upgrade = run.kept(upgrade, returning=True, attempt=upgrade.attempt + 1, reason=reason)
         yield Failed(batch.name, f"on {named(upgrade.target)}", error)
         upgrade = yield from returned(run, upgrade)
-        raise failure(upgrade, (*error.details, *words)) from error
+        raise failure(upgrade, details) from error
     took = run.world.clock.monotonic() - begun
     yield Done(batch.name, f"passed the gate on {named(upgrade.target)}", took)
     return run.kept(upgrade, passed=upgrade.passed + 1, attempt=upgrade.attempt + 1)
+
+
+def why_not(run: Run, upgrade: Upgrade, batch: Batch, error: MeshctlError) -> tuple[str, tuple[str, ...]]:
+    """Why a batch did not pass, in one line for the record, and what else there is to be told."""
+    words = _rejected(run, upgrade, batch, error)
+    return "; ".join((f"{batch.name}: {error.message}", *words[:1])), (*error.details, *words)
 
 
 def _rejected(run: Run, upgrade: Upgrade, batch: Batch, error: MeshctlError) -> tuple[str, ...]:
@@ -164,13 +169,16 @@ def _labelled(run: Run, upgrade: Upgrade, batch: Batch) -> tuple[tuple[str, Labe
     return tuple(sorted({**dict(changed), **dict(upgrade.labelled)}.items()))
 
 
-def moved(run: Run, upgrade: Upgrade, batch: Batch) -> Iterator[Event]:
-    """Move what of a batch is there, and pass the gate.
+def moved_and_judged(run: Run, upgrade: Upgrade, batch: Batch) -> Iterator[Event]:
+    """Move what of a batch is there, and have it pass the gate.
 
     What goes away meanwhile has nothing to move any more, and is no failure of the rest.
+
+    Raises:
+        MeshctlError: it did not pass, or something of it has gone away at each of the tries.
     """
     there = _there(run, batch)
-    for _ in range(_TRIES):
+    for tries in range(1, _TRIES + 1):
         if not there.workloads and not there.namespaces:
             return
         try:
@@ -180,7 +188,7 @@ def moved(run: Run, upgrade: Upgrade, batch: Batch) -> Iterator[Event]:
             raise
         except MeshctlError:
             rest = _there(run, there)
-            if rest == there:
+            if rest == there or tries == _TRIES:
                 raise
             there = rest
         else:
@@ -226,8 +234,11 @@ def _judged(run: Run, upgrade: Upgrade, batch: Batch) -> Iterator[Event]:
 # The way back.
 
 
-def returned(run: Run, upgrade: Upgrade) -> Generator[Event, None, Upgrade]:
-    """The batch that failed, moved back, and its proxies seen on the old revision."""
+def returned(run: Run, upgrade: Upgrade, *, resumed: bool = False) -> Generator[Event, None, Upgrade]:
+    """The batch that failed, moved back, and its proxies seen on the old revision.
+
+    `resumed` is whether an earlier run may have moved it back, without having seen that it is there.
+    """
     batch = upgrade.batches[upgrade.passed]
     part = part_of(batch, own_gateways(upgrade.source.manifest))
     if part:
@@ -235,7 +246,7 @@ def returned(run: Run, upgrade: Upgrade) -> Generator[Event, None, Upgrade]:
     else:
         steps = going_back(run, upgrade, batch)
     try:
-        yield from taken_back(run, upgrade, batch, steps)
+        yield from taken_back(run, upgrade, batch, steps, resumed=resumed)
     except FailedError:
         run.kept(upgrade, attempt=upgrade.attempt + 1)  # its pods are made anew once more by the next run
         raise
@@ -257,16 +268,19 @@ def going_back(run: Run, upgrade: Upgrade, batch: Batch) -> Plan:
     )
 
 
-def taken_back(run: Run, upgrade: Upgrade, batch: Batch, steps: Plan) -> Iterator[Event]:
+def taken_back(
+    run: Run, upgrade: Upgrade, batch: Batch, steps: Plan, *, resumed: bool = False
+) -> Iterator[Event]:
     """Do the plan of a batch's way back, and see by xDS that its proxies are on the old revision again.
 
-    Where nothing of the batch had moved, nothing is done. A pod that is not well on the old revision
+    Where nothing of the batch had moved, nothing is done; where it is `resumed`, nothing left to move may
+    as well have been moved by the run before. A pod that is not well on the old revision
     either, as it may have been before, is told: it is no reason to stop on the way back.
 
     Raises:
         FailedError: some are still attached to the new one.
     """
-    if all(isinstance(step, Await) for step in steps.steps):
+    if not resumed and all(isinstance(step, Await) for step in steps.steps):
         return
     try:
         yield from run.do(steps)

@@ -6,12 +6,19 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from meshctl.actions import gate, tags
-from meshctl.actions.canary_batches import going_back, moved, named, riders_of, taken_back
+from meshctl.actions.canary_batches import (
+    going_back,
+    moved_and_judged,
+    named,
+    riders_of,
+    taken_back,
+    why_not,
+)
 from meshctl.actions.canary_sending import dropped, own_gateways, part_of, sending_back, settling
 from meshctl.actions.install import drafted
 from meshctl.actions.uninstall import uninstall
-from meshctl.errors import FailedError, StoppedError, listed
-from meshctl.model.event import Done, Started, Waiting
+from meshctl.errors import FailedError, MeshctlError, StoppedError, UnreachableError, listed
+from meshctl.model.event import Done, Failed, Started, Waiting
 from meshctl.model.labels import REVISION
 from meshctl.model.plan import Await, Condition, Delete, Phase, Plan
 from meshctl.model.removal import Scope
@@ -39,7 +46,11 @@ _PAUSE = 2.0  # seconds between two looks at who is still attached
 
 
 def promoting(run: Run, upgrade: Upgrade) -> Generator[Event, None, Upgrade]:
-    """Let the new revision take over what leads to the mesh by name: tags, validation, labels, the rest."""
+    """Let the new revision take over what leads to the mesh by name: tags, validation, labels, the rest.
+
+    Raises:
+        FailedError: who could move only now did not pass the gate, and stays where it is.
+    """
     source, target = upgrade.source, upgrade.target
     yield from run.do(_tags(run, upgrade, target))
     live = {**webhooks(run.door), **look(run.door, target.manifest.refs)}
@@ -113,14 +124,41 @@ def _labels(run: Run, upgrade: Upgrade, before: str, after: str, *, contested: b
 
 
 def _stragglers(run: Run, upgrade: Upgrade) -> Generator[Event, None, Upgrade]:
-    """Move whom only a tag could move, and who came to the old revision while the tags moved."""
+    """Move whom only a tag could move, and who came to the old revision while the tags moved.
+
+    Recorded before they move: once they have, nobody on the old revision tells that they were not judged.
+    """
+    while upgrade.passed < len(upgrade.batches):
+        upgrade = yield from _followed(run, upgrade)
     riders = riders_of(run, upgrade.source, to=upgrade.target)
     left = (*riders.moving, *riders.late)
     if not left:
         return upgrade
     batch = Batch("what follows the tags", (), left)
-    yield from moved(run, upgrade, batch)
-    return run.kept(upgrade, batches=(*upgrade.batches, batch), passed=upgrade.passed + 1)
+    return (yield from _followed(run, run.kept(upgrade, batches=(*upgrade.batches, batch))))
+
+
+def _followed(run: Run, upgrade: Upgrade) -> Generator[Event, None, Upgrade]:
+    """The next batch, moved and judged. It is not moved back, as the tags lead to the new revision by now."""
+    batch, begun = upgrade.batches[upgrade.passed], run.world.clock.monotonic()
+    yield Started(batch.name, listed(str(each.ref) for each in batch.workloads))
+    try:
+        yield from moved_and_judged(run, upgrade, batch)
+    except (StoppedError, UnreachableError):
+        raise
+    except MeshctlError as error:
+        reason, details = why_not(run, upgrade, batch, error)
+        run.kept(upgrade, attempt=upgrade.attempt + 1, reason=reason)
+        yield Failed(batch.name, f"on {named(upgrade.target)}", error)
+        raise FailedError(
+            "promotion-failed",
+            f"{reason}; it was not moved back",
+            hint="`meshctl upgrade resume` tries again, `meshctl upgrade abort` takes all back",
+            details=details,
+        ) from error
+    took = run.world.clock.monotonic() - begun
+    yield Done(batch.name, f"passed the gate on {named(upgrade.target)}", took)
+    return run.kept(upgrade, passed=upgrade.passed + 1, attempt=upgrade.attempt + 1)
 
 
 def retiring(run: Run, upgrade: Upgrade) -> Generator[Event, None, None]:
@@ -145,7 +183,11 @@ def _left(run: Run, upgrade: Upgrade, release: Release) -> Iterator[Event]:
     clock = run.world.clock
     begun = clock.monotonic()
     while attached := gate.attached(
-        run.world, run.cluster, revision=release.revision, istio_namespace=release.namespace
+        run.world,
+        run.cluster,
+        revision=release.revision,
+        istio_namespace=release.namespace,
+        unused=release is upgrade.target and not upgrade.has_moved,
     ):
         whys = _stayers(run, release)
         patience = _GRACE if whys.keys() >= set(attached) else run.seconds
@@ -210,7 +252,8 @@ def aborting(run: Run, upgrade: Upgrade) -> Generator[Event, None, None]:
     yield from run.do(sending_back(run, upgrade, upgrade.passed))
     yield from run.do(_tags(run, upgrade, source))
     # One more than have passed: the one under way may have moved in part.
-    for place in range(min(upgrade.passed, len(upgrade.batches) - 1), -1, -1):
+    begun = min(upgrade.passed, len(upgrade.batches) - 1) if upgrade.has_moved else -1
+    for place in range(begun, -1, -1):
         batch = upgrade.batches[place]
         is_own = part_of(batch, own_gateways(source.manifest))
         steps = sending_back(run, upgrade, place) if is_own else going_back(run, upgrade, batch)
@@ -235,4 +278,8 @@ def _rest(run: Run, upgrade: Upgrade) -> Iterator[Event]:
     if came:
         batch, to = Batch("what came since", (), came), upgrade.source.revision
         steps = move(run.cluster, batch, riders, to=to, moment=upgrade.moment, seconds=run.seconds)
-        yield from taken_back(run, upgrade, batch, steps)
+        try:
+            yield from taken_back(run, upgrade, batch, steps)
+        except FailedError:
+            run.kept(upgrade, attempt=upgrade.attempt + 1)  # its pods are made anew once more by the next run
+            raise

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from meshctl.errors import ConflictError
 from meshctl.stages.applying.apply import apply
+from meshctl.stages.planning.plan_data import plan_data
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from meshctl.model.event import Event
     from meshctl.model.plan import Plan
@@ -21,3 +23,28 @@ def do(
     name = plan.cluster
     doors = (world.clusters[name], world.releases[name], world.files, world.clock)
     return apply(*doors, plan, held=held, heed=heed)
+
+
+def require_same(planned: Plan, now: Plan, against: Sequence[str] = ()) -> None:
+    """Let through only what was shown, when it is planned once more with the mesh locked.
+
+    Args:
+        planned: what was agreed to.
+        now: the same, planned for the cluster as it is.
+        against: what speaks against it now, and did not then.
+
+    Raises:
+        ConflictError: somebody has changed something since.
+    """
+    if against or plan_data(planned)["phases"] != plan_data(now)["phases"]:
+        raise outdated(against)
+
+
+def outdated(against: Sequence[str]) -> ConflictError:
+    """What is told when others have changed what was agreed to; `against` is what speaks against it now."""
+    return ConflictError(
+        "plan-outdated",
+        "the cluster has moved on since this was planned; nothing was sent",
+        hint="run the same command again, so that it plans anew",
+        details=against,
+    )

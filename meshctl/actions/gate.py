@@ -18,6 +18,7 @@ from meshctl.model.labels import INJECTED
 from meshctl.model.objects import Ref
 from meshctl.model.proxy import Carrier
 from meshctl.model.upgrade import Gate
+from meshctl.stages.applying.readiness import unready
 from meshctl.stages.gating.judgement import NEVER, REJECTED, Objection, of_envoy, of_pods
 from meshctl.stages.gating.patience import Patience
 from meshctl.stages.gating.pods import Place, admin_port, alive, has_envoy, owned, place
@@ -152,7 +153,12 @@ def pods_of(cluster: Cluster, workloads: Collection[Mover]) -> tuple[Place, ...]
 
 
 def attached(
-    world: World, cluster: str, *, revision: str, istio_namespace: str = "istio-system"
+    world: World,
+    cluster: str,
+    *,
+    revision: str,
+    istio_namespace: str = "istio-system",
+    unused: bool = False,
 ) -> tuple[str, ...]:
     """Proxies that still need the istiods of a revision, as `namespace/name`, sorted.
 
@@ -165,6 +171,8 @@ def attached(
         cluster: name of the one whose control plane it is.
         revision: of the control plane; empty for the unnamed one.
         istio_namespace: where it runs.
+        unused: whether nobody was ever led there. Then, where no pod was made for it either, a silent istiod
+            that is not ready has no proxies: nothing is sent to one that never was.
 
     Raises:
         UnreachableError: an istiod that runs did not say which proxies it has.
@@ -180,13 +188,16 @@ def attached(
     status = attempt(partial(proxy_status, world, istio_namespace=istio_namespace, revision=name))
     if isinstance(status, AccessError):
         raise status
+    unused = unused and not found
     if isinstance(status, MeshctlError):
         for server in xds.servers(door, istio_namespace, name):
-            _require_stopped(door, Ref("v1", "Pod", server.namespace, server.pod), status)
+            _require_stopped(door, Ref("v1", "Pod", server.namespace, server.pod), status, unused=unused)
         return tuple(sorted(found))
     for silent in status.failed:
         if silent.cluster == cluster:
-            _require_stopped(door, Ref("v1", "Pod", silent.namespace, silent.name), silent.error)
+            _require_stopped(
+                door, Ref("v1", "Pod", silent.namespace, silent.name), silent.error, unused=unused
+            )
     ours = {istiod.name for istiod in status.istiods if istiod.cluster == cluster}
     found |= {
         f"{proxy.namespace}/{proxy.name}"
@@ -334,9 +345,11 @@ def _words(error: MeshctlError) -> str:
     return "; ".join((error.message, *error.details))
 
 
-def _require_stopped(door: Cluster, istiod: Ref, error: MeshctlError | None) -> None:
+def _require_stopped(door: Cluster, istiod: Ref, error: MeshctlError | None, *, unused: bool) -> None:
     """Refuse to guess which proxies a silent istiod has; one without a running container has none."""
     pod = door.get(istiod)
+    if unused and pod is not None and unready(pod):
+        return
     statuses = pod.at("status.containerStatuses", ()) if pod else ()
     if any("running" in (each.get("state") or {}) for each in statuses):
         raise UnreachableError(

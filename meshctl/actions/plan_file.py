@@ -87,7 +87,7 @@ def opened(world: World, text: str, name: str, asked: Loaded | None = None) -> O
     full = None if asked is None else release_codec.to_json(_made_from(door, asked, seen))
     release = _release(world, seen, plan_file.filled(data, full, name), name)
     former = frozenset(ref for each in seen.releases for ref in each.refs)
-    seen = replace(seen, objects=look(door, release.refs | former))
+    seen = replace(seen, objects={**webhooks(door), **look(door, release.refs | former)})
     steps = agreed(
         door,
         release.manifest,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from meshctl.actions.attempt import attempt
 from meshctl.actions.checks import checks, run, site_of
 from meshctl.actions.proxies import proxy_status
-from meshctl.errors import MeshctlError
+from meshctl.errors import ConfigError, MeshctlError, Where, nearest
 from meshctl.model.check import Moment
 from meshctl.model.finding import Level
 from meshctl.model.labels import INJECTED
@@ -58,6 +58,24 @@ def refusals(outcomes: Iterable[Outcome], ignored: Collection[str] = ()) -> tupl
         for finding in outcome.findings
         if finding.rule.level is Level.ERROR and finding.rule.code not in ignored
     )
+
+
+def require_codes(ignored: Collection[str]) -> None:
+    """Refuse codes that no check of an upgrade has: whoever mistypes one ignores nothing. Asks no cluster.
+
+    Raises:
+        ConfigError: there is no such code.
+    """
+    known = {rule.code for each in checks() if each.fits(Moment.UPGRADE) for rule in each.rules}
+    for code in ignored:
+        if code not in known:
+            near = nearest(code, sorted(known))
+            raise ConfigError(
+                "unknown-code",
+                f"no check has the code {code!r}{f'; did you mean {near!r}?' if near else ''}",
+                where=Where("--ignore"),
+                hint="`meshctl check --pre --to VERSION` tells the codes",
+            )
 
 
 def _seats(world: World, door: Cluster, source: Release) -> tuple[Seat, ...]:

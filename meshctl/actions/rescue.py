@@ -18,6 +18,7 @@ from meshctl.model.plan import Plan
 from meshctl.model.rescue import Remedy
 from meshctl.model.tag import DEFAULT
 from meshctl.model.webhook import called
+from meshctl.stages.gating.probe import NAME, probe_pod
 from meshctl.stages.planning import tagging
 from meshctl.stages.planning.tag_rules import control_plane
 from meshctl.stages.rendering.tag import tag_part
@@ -42,7 +43,6 @@ _PART: Final = "rescue"
 _SETTLES: Final = 20.0
 """Seconds within which every API server has heard of changed webhooks."""
 _PAUSE: Final = 0.5
-_NAME: Final = "meshctl-probe"
 _LET_BE: Final = (Remedy.TELL, Remedy.WAIT)
 
 
@@ -217,7 +217,7 @@ def _trials(turn: Rescue) -> Iterator[tuple[str, Object]]:
     """What was refused before, by what a person calls it."""
     for namespace, labels in turn.probes:
         said = "".join(f" with {key}={value}" for key, value in labels.items())
-        yield f"a pod in namespace {namespace}{said}", _pod(namespace, labels)
+        yield f"a pod in namespace {namespace}{said}", probe_pod(namespace, labels)
     mended = [each for each in turn.blockers if each.remedy not in _LET_BE]
     if any(".istio.io" in what for each in mended for what in each.blocks):
         yield "an Istio object", _destination_rule()
@@ -252,32 +252,12 @@ def _tried(
             return ""
 
 
-def _pod(namespace: str, labels: Mapping[str, str]) -> Object:
-    """A pod that even a strict policy admits, before the injector adds to it."""
-    safe = {
-        "allowPrivilegeEscalation": False,
-        "capabilities": {"drop": ["ALL"]},
-        "runAsNonRoot": True,
-        "runAsUser": 65532,
-        "seccompProfile": {"type": "RuntimeDefault"},
-    }
-    size = {"cpu": "1m", "memory": "1Mi"}
-    container = {
-        "name": "probe",
-        "image": "probe.invalid/none",
-        "resources": {"requests": size, "limits": size},
-        "securityContext": safe,
-    }
-    meta = {"name": _NAME, "namespace": namespace, "labels": dict(labels)}
-    return Object({"apiVersion": "v1", "kind": "Pod", "metadata": meta, "spec": {"containers": [container]}})
-
-
 def _destination_rule() -> Object:
     return Object(
         {
             "apiVersion": "networking.istio.io/v1",
             "kind": "DestinationRule",
-            "metadata": {"name": _NAME, "namespace": "default"},
+            "metadata": {"name": NAME, "namespace": "default"},
             "spec": {"host": "probe.invalid"},
         }
     )

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Return:
+class PutBack:
     """One cluster's turn: what is put back there, what is left alone, and the steps."""
 
     cluster: str
@@ -53,7 +53,7 @@ def restore(
     overwrite: bool = False,
     create: bool = False,
     dry_run: bool = False,
-) -> Return:
+) -> PutBack:
     """Plan to put a backup back, and let the API server judge it. Only reads; it is done by `doing.do`.
 
     Args:
@@ -83,7 +83,7 @@ def restore(
     _refuse(found, overwrite=overwrite or dry_run, create=create)
     steps = found.plan(cluster)
     _rehearse(door, steps, {each.object.ref: each for each in wanted})
-    return Return(cluster, found, steps)
+    return PutBack(cluster, found, steps)
 
 
 def _home(ref: Ref) -> str:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
-from meshctl.actions.doing import do
-from meshctl.errors import ConflictError, FailedError
+from meshctl.actions.attempt import attempt
+from meshctl.actions.doing import do, outdated, require_same
+from meshctl.actions.install import refuse_during_upgrade
+from meshctl.errors import ConflictError, FailedError, MeshctlError
 from meshctl.model.labels import REVISION, TAG
 from meshctl.model.tag import DEFAULT
 from meshctl.model.webhook import called
@@ -22,7 +25,7 @@ from meshctl.stages.seeing.observe import look, webhooks
 from meshctl.stages.settings.observed import observed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from meshctl import ports
     from meshctl.model.event import Event
@@ -44,6 +47,7 @@ class Retag:
         revision: the one it is to lead to; empty is the unnamed one, None: the tag goes.
         source: the one it leads to now; None where there is none of the name.
         plan: the steps.
+        again: plans the same once more, for the cluster as it is then; raises what speaks against it.
         moved: whose next proxies come from another control plane.
         users: namespaces and workloads that get their proxies by the tag now.
     """
@@ -54,6 +58,7 @@ class Retag:
     revision: str | None
     source: str | None
     plan: Plan
+    again: Callable[[], Retag] = field(repr=False, compare=False)
     moved: tuple[Moved, ...] = ()
     users: tuple[str, ...] = ()
 
@@ -89,11 +94,6 @@ def set_plan(
     return tagging.pointing(cluster.name, parts, live, seconds=seconds)
 
 
-def remove_plan(cluster: ports.Cluster, names: Sequence[str]) -> Plan:
-    """The steps that remove tags, webhooks first. Only reads; names that are not there are left out."""
-    return tagging.removing(cluster.name, [each for each in every_tag(cluster) if each.name in names])
-
-
 def set_tag(
     world: World,
     name: str,
@@ -123,29 +123,43 @@ def set_tag(
     """
     rules.require_name(name)
     wanted = "" if revision == DEFAULT else revision
-    for cluster, door in world.clusters.items():
-        records = world.releases[cluster]
-        sight = see(door)
-        injector = rules.control_plane(sight, wanted)
-        rules.refuse_taken(sight, name, wanted, overwrite=overwrite)
-        _require_answer(door, injector, wanted)
-        owner = mesh_of(records, wanted) or mesh
-        refuse_upgrade(records, owner)
-        values = values_of(door, sight, injector, wanted, istio_namespace, owner)
-        plan = set_plan(door, values, [name], owner=owner, seconds=seconds)
-        after = tagging.after(plan, sight.configurations)
-        rules.refuse_doubled(sight, after, name)
-        former = sight.tag(name)
-        yield Retag(
-            cluster,
-            owner,
-            name,
-            wanted,
-            former.revision if former else None,
-            replace(plan, warnings=tuple(rules.set_warnings(plan, name, wanted))),
-            injection.moved(sight.configurations, after, sight.namespaces, sight.pods),
-            injection.users(name, sight.configurations, sight.namespaces, sight.pods),
-        )
+    for cluster in world.clusters:
+        yield _setting(world, cluster, name, wanted, overwrite, istio_namespace, mesh, seconds)
+
+
+def _setting(
+    world: World,
+    cluster: str,
+    name: str,
+    wanted: str,
+    overwrite: bool,
+    istio_namespace: str,
+    mesh: str,
+    seconds: float,
+) -> Retag:
+    door, records = world.clusters[cluster], world.releases[cluster]
+    sight = see(door)
+    injector = rules.control_plane(sight, wanted)
+    rules.refuse_taken(sight, name, wanted, overwrite=overwrite)
+    _require_answer(door, injector, wanted)
+    owner = mesh_of(records, wanted) or mesh
+    refuse_during_upgrade(records, owner)
+    values = values_of(door, sight, injector, wanted, istio_namespace, owner)
+    plan = set_plan(door, values, [name], owner=owner, seconds=seconds)
+    after = tagging.after(plan, sight.configurations)
+    rules.refuse_doubled(sight, after, name)
+    former = sight.tag(name)
+    return Retag(
+        cluster,
+        owner,
+        name,
+        wanted,
+        former.revision if former else None,
+        replace(plan, warnings=tuple(rules.set_warnings(plan, name, wanted))),
+        partial(_setting, world, cluster, name, wanted, overwrite, istio_namespace, mesh, seconds),
+        injection.moved(sight.configurations, after, sight.namespaces, sight.pods),
+        injection.users(name, sight.configurations, sight.namespaces, sight.pods),
+    )
 
 
 def remove_tag(world: World, name: str, *, force: bool = False, mesh: str = "mesh") -> Iterator[Retag]:
@@ -161,34 +175,50 @@ def remove_tag(world: World, name: str, *, force: bool = False, mesh: str = "mes
         ConflictError: it is in use, or an upgrade is under way.
         FailedError: there is no such tag.
     """
-    for cluster, door in world.clusters.items():
-        records = world.releases[cluster]
-        sight = see(door)
-        tag = sight.tag(name)
-        if tag is None:
-            raise rules.no_tag(name, sight)
-        owner = mesh_of(records, tag.revision) or mesh
-        refuse_upgrade(records, owner)
-        users = injection.users(name, sight.configurations, sight.namespaces, sight.pods)
-        if users and not force:
-            raise ConflictError(
-                "tag-in-use",
-                f"{len(users)} namespaces and workloads get their proxies by tag {name!r}",
-                hint="label them for another revision first; --force leaves new pods there without a proxy",
-                details=users,
-            )
-        after = [each for each in sight.configurations if each.ref not in tag.refs]
-        told = tuple(rules.remove_warnings(records.of(owner), tag))
-        plan = replace(tagging.removing(cluster, [tag]), warnings=told)
-        moved = injection.moved(sight.configurations, after, sight.namespaces, sight.pods)
-        yield Retag(cluster, owner, name, None, tag.revision, plan, moved, users)
+    for cluster in world.clusters:
+        yield _removing(world, cluster, name, force, mesh)
+
+
+def _removing(world: World, cluster: str, name: str, force: bool, mesh: str) -> Retag:
+    records = world.releases[cluster]
+    sight = see(world.clusters[cluster])
+    tag = sight.tag(name)
+    if tag is None:
+        raise rules.no_tag(name, sight)
+    owner = mesh_of(records, tag.revision) or mesh
+    refuse_during_upgrade(records, owner)
+    users = injection.users(name, sight.configurations, sight.namespaces, sight.pods)
+    if users and not force:
+        raise ConflictError(
+            "tag-in-use",
+            f"{len(users)} namespaces and workloads get their proxies by tag {name!r}",
+            hint="label them for another revision first; --force leaves new pods there without a proxy",
+            details=users,
+        )
+    after = [each for each in sight.configurations if each.ref not in tag.refs]
+    told = tuple(rules.remove_warnings(records.of(owner), tag))
+    plan = replace(tagging.removing(cluster, [tag]), warnings=told)
+    moved = injection.moved(sight.configurations, after, sight.namespaces, sight.pods)
+    again = partial(_removing, world, cluster, name, force, mesh)
+    return Retag(cluster, owner, name, None, tag.revision, plan, again, moved, users)
 
 
 def retag(world: World, turn: Retag) -> Iterator[Event]:
-    """Do what was planned, while nobody else works on the mesh."""
+    """Do what was planned, while nobody else works on the mesh.
+
+    Raises:
+        ConflictError: somebody else is at work on the mesh, an upgrade was begun since it was planned, or
+            what was planned is not what would be done now.
+    """
     records = world.releases[turn.cluster]
     with records.lock(turn.mesh):
-        refuse_upgrade(records, turn.mesh)
+        refuse_during_upgrade(records, turn.mesh)
+        now = attempt(turn.again)
+        if isinstance(now, (ConflictError, FailedError)):
+            raise outdated([str(now), *now.details]) from now
+        if isinstance(now, MeshctlError):
+            raise now
+        require_same(turn.plan, now.plan)
         yield from do(world, turn.plan, held=True)
 
 
@@ -210,21 +240,6 @@ def list_tags(world: World) -> tuple[Listed, ...]:
             users = injection.users(tag.name, sight.configurations, sight.namespaces, sight.pods)
             found.append(Listed(cluster, tag, users))
     return tuple(found)
-
-
-def refuse_upgrade(records: ports.Releases, mesh: str) -> None:
-    """Refuse while an upgrade is under way: it moves the tags itself, and puts them back if it must.
-
-    Raises:
-        ConflictError: an upgrade is under way.
-    """
-    upgrade = records.upgrade(mesh)
-    if upgrade is not None:
-        raise ConflictError(
-            "upgrade-under-way",
-            f"mesh {mesh!r} is being upgraded to {upgrade.target.version}, which moves its tags",
-            hint="`meshctl upgrade status` shows it; promote or abort it first",
-        )
 
 
 # What there is.

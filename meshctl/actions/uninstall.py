@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING
 from meshctl.actions import uninject
 from meshctl.actions.backup import heading
 from meshctl.actions.detaching import refusals, servers_of, unanswered_by
-from meshctl.actions.doing import do
+from meshctl.actions.doing import do, require_same
 from meshctl.errors import ConfigError, ConflictError, MeshctlError, Where, listed, nearest
 from meshctl.model.labels import INJECTED, MESH
 from meshctl.model.plan import Delete, Plan, Record
 from meshctl.model.release import Status
 from meshctl.model.tag import DEFAULT
+from meshctl.stages.moving.moves import restored
+from meshctl.stages.moving.workloads import found
 from meshctl.stages.planning.kinds import WORKLOADS
 from meshctl.stages.planning.tags import revision_of, tags
 from meshctl.stages.removing.attached import by_xds, goes_silent, in_ambient, in_pods, leading
@@ -42,6 +44,7 @@ if TYPE_CHECKING:
     from meshctl.stages.removing.residue import Remainder
 
 _ZTUNNEL = "ztunnel"
+_NAMESPACES = "namespaces"
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,8 @@ class Leave:
         cluster: name of the cluster.
         plan: the steps; where sidecars are taken out first, they are planned anew after that.
         freeing: the steps that take sidecars out; empty where nobody asks for it, or has one.
+        labels: the steps that put back what an upgrade under way has changed of labels, before all else;
+            empty where there is none, or another control plane stays.
         attached: proxies that lose their control plane, those that are taken out aside.
         leading: tags that lead to the control plane that goes, while others stay.
         unasked: why istiods could not say which proxies they have; empty when they could.
@@ -63,6 +68,7 @@ class Leave:
     cluster: str
     plan: Plan
     freeing: Plan
+    labels: Plan
     attached: tuple[Attached, ...]
     leading: tuple[Leading, ...]
     unasked: str
@@ -74,6 +80,11 @@ class Leave:
     def refusals(self) -> tuple[MeshctlError, ...]:
         """Why this is not done without `--force`; none where it is forced or nothing speaks against it."""
         return refusals(self.scope, self.attached, self.leading, self.webhooks)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing to do."""
+        return self.plan.is_empty and self.labels.is_empty
 
     def left(self, world: World) -> tuple[Remainder, ...]:
         """What is still there and was not there before, each with the reason why it stays. Only reads."""
@@ -102,8 +113,9 @@ def uninstall(world: World, scope: Scope, *, drain: int = 2) -> Iterator[Leave]:
 def remove(world: World, leave: Leave, *, drain: int = 2) -> Iterator[Event]:
     """Do what was planned: take sidecars out where that is asked for, then remove.
 
-    Injection ends first, as its webhooks go; istiod serves the proxies there are until all are gone.
-    Run again after it was stopped, it goes on where it was.
+    Labels that an upgrade under way has changed are put back before it is forgotten. Then injection ends,
+    as its webhooks go; istiod serves the proxies there are until all are gone. Run again after it was
+    stopped, it goes on where it was.
 
     Args:
         world: doors to the clusters.
@@ -113,12 +125,16 @@ def remove(world: World, leave: Leave, *, drain: int = 2) -> Iterator[Event]:
     Raises:
         FailedError: a workload does not come right without its sidecar, or a step failed; the control
             plane is still there.
-        ConflictError: somebody else is at work on the mesh, or an upgrade needs the revision that goes.
+        ConflictError: somebody else is at work on the mesh, an upgrade needs the revision that goes, or what
+            was planned for one revision is not what would be done now.
     """
     name, mesh = leave.cluster, leave.scope.mesh
-    recorded = any(isinstance(step, Record) for step in leave.plan.steps)
-    with world.releases[name].lock(mesh) if recorded else nullcontext():
-        _end_upgrade(world.releases[name], leave.scope)
+    records = world.releases[name]
+    recorded = any(isinstance(step, Record) for step in leave.plan.steps) or records.upgrade(mesh)
+    with records.lock(mesh) if recorded else nullcontext():
+        yield from _end_upgrade(world, leave)
+        if leave.scope.revision is not None:
+            _require_same(leave, _leave(world, name, leave.scope, drain))
         if leave.freeing.is_empty:
             yield from do(world, leave.plan, held=True)
             return
@@ -129,12 +145,25 @@ def remove(world: World, leave: Leave, *, drain: int = 2) -> Iterator[Event]:
         yield from do(world, _leave(world, name, scope, drain).plan, held=True)
 
 
-def _end_upgrade(records: ports.Releases, scope: Scope) -> None:
-    """Forget the upgrade of a mesh that goes; one that needs the revision that goes is for others to end."""
+def _require_same(planned: Leave, now: Leave) -> None:
+    """Refuse what was agreed to when others have changed what it would do, or whom it would leave alone."""
+    known = {str(each) for each in planned.refusals}
+    against = [str(each) for each in now.refusals if str(each) not in known]
+    require_same(planned.plan, now.plan, against)
+    require_same(planned.freeing, now.freeing)
+
+
+def _end_upgrade(world: World, leave: Leave) -> Iterator[Event]:
+    """Forget the upgrade of a mesh that goes; one that needs the revision that goes is for others to end.
+
+    The record alone knows what labels were before, so it is forgotten only when they are back.
+    """
+    records, scope = world.releases[leave.cluster], leave.scope
     upgrade = records.upgrade(scope.mesh)
     if upgrade is None:
         return
     if scope.revision is None:
+        yield from do(world, _labels(world, leave.cluster, scope), held=True)
         records.forget_upgrade(scope.mesh)
     elif scope.revision in (upgrade.source.revision, upgrade.target.revision):
         raise ConflictError(
@@ -142,6 +171,15 @@ def _end_upgrade(records: ports.Releases, scope: Scope) -> None:
             f"an upgrade of mesh {scope.mesh!r} needs revision {scope.revision or DEFAULT!r}",
             hint="`meshctl upgrade promote` or `meshctl upgrade abort` ends it",
         )
+
+
+def _labels(world: World, cluster: str, scope: Scope) -> Plan:
+    """The steps that put labels back as they were before an upgrade of a mesh that goes as a whole."""
+    upgrade = world.releases[cluster].upgrade(scope.mesh) if scope.revision is None else None
+    if upgrade is None:
+        return Plan(cluster)
+    riders = found(world.clusters[cluster], None, istio_namespace=scope.namespace)
+    return restored(cluster, _NAMESPACES, riders, upgrade.labelled)
 
 
 def _no_more_injection(leave: Leave) -> Plan:
@@ -193,6 +231,7 @@ def _leave(world: World, name: str, scope: Scope, drain: int) -> Leave:
         name,
         drained(steps, going, _owned(door, going), drain),
         freeing.plan,
+        _labels(world, name, scope),
         freeing.keeping,
         leading(seen, scope, namespaces, pods),
         unasked,

@@ -85,6 +85,26 @@ def target(
     return wanted, source
 
 
+def reached(
+    world: World,
+    asked: Loaded | None = None,
+    *,
+    to: str | None = None,
+    mesh: str = "mesh",
+    leaving: str | None = None,
+) -> str:
+    """The version that `target` leads to, as `1.32.0`; for who names the revision after it. Only reads.
+
+    Raises:
+        ConfigError: as `target`.
+        UnsupportedError: the version is not in the catalogue.
+    """
+    if asked is not None:
+        return asked.version.full
+    [records] = world.releases.values()
+    return version(to or _newest(chosen(records.of(mesh), mesh, leaving))).full
+
+
 def _newest(source: Release) -> str:
     return max(source.version, version(None).full, key=number)
 

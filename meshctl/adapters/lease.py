@@ -9,7 +9,7 @@ import secrets
 import socket
 import threading
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from meshctl.ports import Clock, Cluster
 
 _API = "coordination.k8s.io/v1"
+LOST = "lock-lost"
 _CREATIONS = 5  # tries to make the Lease on a server that answers, but not to that
 _LONG_AGO = 4.0  # durations without renewal after which no clock can be that wrong
 
@@ -72,6 +73,41 @@ class Holder:
 
 
 @dataclass(frozen=True)
+class Held:
+    """A lock that is held, or was until somebody took it away."""
+
+    place: str
+    _lost: threading.Event = field(default_factory=threading.Event)
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether it was taken away."""
+        return self._lost.is_set()
+
+    def lose(self) -> None:
+        """Remember that it was taken away."""
+        self._lost.set()
+
+    def require(self) -> None:
+        """Go on only while it is held.
+
+        Raises:
+            ConflictError: somebody has taken it away.
+        """
+        if self.is_lost:
+            raise self.error()
+
+    def error(self, *details: str) -> ConflictError:
+        """What is told of a lock that was taken away."""
+        return ConflictError(
+            LOST,
+            f"lock {self.place!r} was taken away while we worked",
+            hint="see what the other run does, then run the same command again",
+            details=details,
+        )
+
+
+@dataclass(frozen=True)
 class Lease:
     """A named lock in a cluster.
 
@@ -95,30 +131,32 @@ class Lease:
         return Ref(_API, "Lease", self.namespace, self.name)
 
     @contextmanager
-    def held(self) -> Iterator[None]:
+    def held(self) -> Iterator[Held]:
         """Hold the lock until the context closes; nothing is left of it then.
+
+        Whoever holds it asks before each step whether it is held still. At the end it is told all the same,
+        in place of what the work failed for meanwhile, as that may come of two who worked at once.
 
         Raises:
             ConflictError: somebody else holds it, or took it away meanwhile.
         """
         mine = str(Holder.here())
         current = self._acquire(mine)
-        done, lost = threading.Event(), threading.Event()
-        keeper = threading.Thread(target=self._keep, args=(current, done, lost), name=self.name, daemon=True)
+        done, held = threading.Event(), Held(self.ref.place)
+        keeper = threading.Thread(target=self._keep, args=(current, done, held), name=self.name, daemon=True)
         keeper.start()
         try:
-            yield
+            yield held
+        except MeshctlError as error:
+            if held.is_lost and error.code != LOST:
+                raise held.error(str(error), *error.details) from error
+            raise
         finally:
             done.set()
             keeper.join()
-            if not lost.is_set():
+            if not held.is_lost:
                 self._release(mine)
-        if lost.is_set():
-            raise ConflictError(
-                "lock-lost",
-                f"lock {self.ref.place!r} was taken over while we worked",
-                hint="see what the other run does, then run the same command again",
-            )
+        held.require()
 
     def _acquire(self, mine: str) -> Object:
         tries = _CREATIONS
@@ -164,25 +202,21 @@ class Lease:
         finally:
             watch.close()
 
-    def _keep(self, current: Object, done: threading.Event, lost: threading.Event) -> None:
+    def _keep(self, current: Object, done: threading.Event, held: Held) -> None:
+        """Renew the lock until it is given back, or not ours any more."""
         while not done.wait(self.seconds / 3):
             try:
                 renewed = {**current.content["spec"], "renewTime": _written(self.clock.now())}
                 current = self.cluster.replace(Object({**current.content, "spec": renewed}))
-            except ConflictError:
-                mine = current.at("spec.holderIdentity")
-                there = self._look()
-                if there is not None and there.at("spec.holderIdentity") != mine:
-                    lost.set()
-                    return
-                current = there or current
             except MeshctlError:
-                continue  # tried again in time, or the lock runs out and the work fails by itself
-
-    def _look(self) -> Object | None:
-        with contextlib.suppress(MeshctlError):
-            return self.cluster.get(self.ref)
-        return None
+                # Our answer was lost, somebody took the lock, or took the Lease away; or nobody answers now.
+                # Then it runs out: the first renewal that gets through tells whether it was taken meanwhile.
+                with contextlib.suppress(MeshctlError):
+                    there = self.cluster.get(self.ref)
+                    if there is None or there.at("spec.holderIdentity") != current.at("spec.holderIdentity"):
+                        held.lose()
+                        return
+                    current = there
 
     def _release(self, mine: str) -> None:
         # A lock that cannot be given back runs out by itself; the work's own error matters more.

@@ -9,10 +9,11 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from dataclasses import dataclass, replace
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from meshctl.adapters.lease import Lease
+from meshctl.adapters.lease import Held, Lease
 from meshctl.adapters.release_codec import decode, encode, unreadable
 from meshctl.adapters.upgrades import UpgradeRecord
 from meshctl.errors import ConfigError
@@ -21,7 +22,7 @@ from meshctl.model.objects import Object, Ref
 from meshctl.model.release import Status
 
 if TYPE_CHECKING:
-    from contextlib import AbstractContextManager
+    from collections.abc import Iterator
 
     from meshctl.model.release import Release
     from meshctl.model.upgrade import Upgrade
@@ -53,6 +54,7 @@ class ClusterReleases:
     cluster: Cluster
     clock: Clock
     lock_seconds: float = 15.0
+    _held: list[Held] = field(default_factory=list, repr=False, compare=False)
 
     def of(self, mesh: str) -> tuple[Release, ...]:
         """Records of a mesh, oldest first."""
@@ -73,13 +75,16 @@ class ClusterReleases:
 
         Raises:
             ConfigError: the record is larger than a Secret may be.
+            ConflictError: the lock was taken away.
         """
+        self.require_locks()
         self.cluster.apply(_secret(release), take_over=True)
         if release.status is Status.DEPLOYED:
             self._supersede(release)
 
     def forget(self, release: Release) -> None:
         """Take one record away."""
+        self.require_locks()
         self.cluster.delete(_ref(release.mesh, release.generation))
 
     def upgrade(self, mesh: str) -> Upgrade | None:
@@ -88,16 +93,29 @@ class ClusterReleases:
 
     def write_upgrade(self, upgrade: Upgrade) -> None:
         """Create or replace the record of the upgrade under way."""
+        self.require_locks()
         UpgradeRecord(self.cluster, _checked(upgrade.source.mesh)).write(upgrade)
 
     def forget_upgrade(self, mesh: str) -> None:
         """Take the record of an upgrade away."""
+        self.require_locks()
         UpgradeRecord(self.cluster, _checked(mesh)).forget()
 
-    def lock(self, mesh: str) -> AbstractContextManager[None]:
+    @contextmanager
+    def lock(self, mesh: str) -> Iterator[None]:
         """Hold the mesh's lease until the context closes."""
         name = f"meshctl-{_checked(mesh)}"
-        return Lease(self.cluster, self.clock, NAMESPACE, name, self.lock_seconds).held()
+        with Lease(self.cluster, self.clock, NAMESPACE, name, self.lock_seconds).held() as held:
+            self._held.append(held)
+            try:
+                yield
+            finally:
+                self._held.remove(held)
+
+    def require_locks(self) -> None:
+        """Refuse to go on where a lock that was taken here was taken away."""
+        for each in self._held:
+            each.require()
 
     def _supersede(self, release: Release) -> None:
         secrets = self.cluster.list(

@@ -14,7 +14,7 @@ from meshctl.stages.planning.plan_data import plan_data
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from meshctl.actions.restore import Return
+    from meshctl.actions.restore import PutBack
     from meshctl.stages.restoring.reading import Backup
 
 FILE = "istio-resources.yaml"
@@ -146,14 +146,14 @@ def _settings(app: App, saved: Backup, file: str, revision: str | None) -> None:
     app.report.result(found[0], emit.dump(found).rstrip("\n"))
 
 
-def _text(turn: Return, *, overwrite: bool) -> str:
+def _text(turn: PutBack, *, overwrite: bool) -> str:
     text = plan_text(turn.plan)
     if turn.found.conflicting and not overwrite:
         text += f"\n! {len(turn.found.conflicting)} differ: it would be refused without --overwrite"
     return text
 
 
-def _data(turn: Return) -> Mapping[str, Any]:
+def _data(turn: PutBack) -> Mapping[str, Any]:
     """What is put back, for a program; described in docs/reference/json.md."""
     conflicting: Sequence[Any] = turn.found.conflicting
     return {

@@ -117,6 +117,8 @@ MOST_PODS = 10
 def removal_text(leave: Leave) -> list[str]:
     """A removal before it is done: sidecars taken out first, what goes, and whom it leaves alone."""
     parts = []
+    if not leave.labels.is_empty:
+        parts.append(f"first, labels that the upgrade has changed are put back:\n{plan_text(leave.labels)}")
     if not leave.freeing.is_empty:
         parts.append(f"first, sidecars are taken out:\n{plan_text(leave.freeing)}")
     parts.append(plan_text(leave.plan))
@@ -167,6 +169,7 @@ def removal_data(leave: Leave, left: Sequence[Remainder]) -> dict[str, Any]:
     """A removal for a program; described in docs/reference/json.md."""
     return {
         "plan": plan_data(leave.plan),
+        "labels": plan_data(leave.labels),
         "uninjection": plan_data(leave.freeing),
         "attached": [
             {"pod": each.place, "revision": each.revision, "carrier": str(each.carrier), "why": each.why}

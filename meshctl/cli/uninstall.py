@@ -82,7 +82,7 @@ def uninstall(app: App, drain: float, dry_run: bool, timeout: float, **scope: An
     wanted = Scope(namespace=app.target.istio_namespace, seconds=timeout, **scope)
     seconds = max(1, round(drain))
     for leave in actions_uninstall(world, wanted, drain=seconds):
-        if leave.plan.is_empty and not dry_run:
+        if leave.is_empty and not dry_run:
             if leave.scope.revision is None:
                 world.releases[leave.cluster].forget_upgrade(leave.scope.mesh)
             left = leave.left(world)
@@ -111,7 +111,7 @@ def _remove(app: App, world: World, leave: Leave, drain: int) -> None:
         refuse_during_upgrade(world.releases[leave.cluster], leave.scope.mesh)
     for refusal in leave.refusals:
         raise refusal
-    for plan in (leave.freeing, leave.plan):
+    for plan in (leave.labels, leave.freeing, leave.plan):
         require_rights(world.clusters[leave.cluster], plan)
     app.confirm(f"Remove all this from {leave.cluster}?")
     for event in remove(world, leave, drain=drain):

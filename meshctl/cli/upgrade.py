@@ -14,6 +14,7 @@ from meshctl.cli.install import TAKE_OVER
 if TYPE_CHECKING:
     from meshctl.actions.canary_sending import Run
     from meshctl.model.upgrade import Gate, Upgrade
+    from meshctl.stages.settings.load import Loaded
 
 CANARY, IN_PLACE = "canary", "in-place"
 MESH = click.option("--mesh", default="mesh", show_default=True, metavar="NAME", help="Name of the mesh.")
@@ -22,7 +23,12 @@ _GATE = (
     click.option(
         "--prometheus", default="", metavar="URL", help="The server that is asked for --gate-query."
     ),
-    click.option("--gate-command", default="", metavar="CMD", help="A command that must end with 0, too."),
+    click.option(
+        "--gate-command",
+        default="",
+        metavar="CMD",
+        help="A command that must end with 0, too. It is recorded: no secrets.",
+    ),
     click.option(
         "--gate-timeout",
         default="2m",
@@ -126,9 +132,12 @@ def _upgraded(
     **asked: Any,
 ) -> int:
     from meshctl.actions.canary_sending import Run
+    from meshctl.actions.preflight import require_codes
     from meshctl.cli.upgrade_strategies import Wish, canary, in_place
+    from meshctl.errors import listed
 
     gate = _gate(gate_query, prometheus, gate_command, gate_timeout, soak)
+    require_codes(ignored)
     given = loaded(app, asked) if asked["files"] or asked["profile"] else None
     world = opened(app, given)[0] if given else app.target.world()
     mesh = given.mesh.name if given else mesh
@@ -138,12 +147,16 @@ def _upgraded(
     if under_way is None:
         wish = Wish(given, asked, mesh, leaving, dry_run, ignored, size, pause, gate)
         return (canary if strategy == CANARY else in_place)(app, run, wish)
-    _require_same(under_way, asked)
+    _require_same(under_way, given, asked)
     if dry_run:
         _tell_status(app, run, under_way)
         return 0
-    app.report.note(f"an upgrade of mesh {mesh!r} is under way; it is continued")
-    return _go_on(app, run, mesh)
+    app.report.note(f"an upgrade of mesh {mesh!r} is under way; it is continued as it was begun")
+    if left := _left_out(under_way, gate, strategy, asked, size):
+        app.report.note(
+            f"! {listed(left)}: not applied; `meshctl upgrade abort` first, to begin anew with that"
+        )
+    return _go_on(app, run, mesh, pause=pause or None)
 
 
 def _gate(query: str, prometheus: str, program: str, seconds: float, soak: float) -> Gate:
@@ -165,13 +178,14 @@ def _gate(query: str, prometheus: str, program: str, seconds: float, soak: float
     return gate
 
 
-def _require_same(under_way: Upgrade, asked: dict[str, Any]) -> None:
+def _require_same(under_way: Upgrade, given: Loaded | None, asked: dict[str, Any]) -> None:
     """Refuse to begin another upgrade than the one that is under way."""
     from meshctl.errors import ConflictError
     from meshctl.stages.settings.versions import version
 
     target = under_way.target
-    wanted = version(asked["version"]).full
+    to = asked["version"]
+    wanted = given.version.full if given else version(to).full if to else target.version
     if wanted == target.version and asked["revision"] in (None, target.revision):
         return
     raise ConflictError(
@@ -179,6 +193,36 @@ def _require_same(under_way: Upgrade, asked: dict[str, Any]) -> None:
         f"an upgrade to {target.version}, revision {target.revision or 'default'}, is under way",
         hint="`meshctl upgrade resume` goes on with it, `promote` to its end, `abort` takes it back",
     )
+
+
+def _left_out(
+    under_way: Upgrade, gate: Gate, strategy: str, asked: dict[str, Any], size: str
+) -> tuple[str, ...]:
+    """Options on the command line that change nothing any more, but for those that say what is recorded.
+
+    The size of batches and the user's settings are not recorded as they were given, and always named.
+    """
+    context = click.get_current_context()
+    was = under_way.gate
+    changed = {
+        "--filename": bool(asked["files"]),
+        "--profile": bool(asked["profile"]),
+        "--set": bool(asked["sets"]),
+        "--strategy": strategy != CANARY,
+        "--batch": bool(size),
+        "--gate-query": gate.query != was.query,
+        "--prometheus": gate.prometheus != was.prometheus,
+        "--gate-command": gate.command != was.command,
+        "--gate-timeout": gate.seconds != was.seconds,
+        "--soak": gate.soak != was.soak,
+    }
+    names = {
+        option
+        for each in context.command.params
+        if context.get_parameter_source(each.name or "") is click.core.ParameterSource.COMMANDLINE
+        for option in each.opts
+    }
+    return tuple(name for name, is_changed in changed.items() if is_changed and name in names)
 
 
 def _go_on(app: App, run: Run, mesh: str, **choices: Any) -> int:

@@ -88,13 +88,14 @@ def canary(app: App, run: Run, wish: Wish) -> int:
     from meshctl.actions.canary_batches import named
     from meshctl.actions.canary_preview import is_there, preview, revision_for
     from meshctl.actions.rights import require_canary
+    from meshctl.actions.upgrade import reached
     from meshctl.cli.upgrading import headline, preview_data, preview_text
     from meshctl.model.plan import Plan
     from meshctl.stages.planning.plan_data import plan_data
-    from meshctl.stages.settings.versions import version
 
-    number = wish.given.version if wish.given else version(wish.asked["version"])
-    revision = wish.asked["revision"] or revision_for(number.full)
+    to = wish.asked["version"]
+    number = reached(run.world, wish.given, to=to, mesh=wish.mesh, leaving=wish.leaving)
+    revision = wish.asked["revision"] or revision_for(number)
     run, _, source, draft = _drafted(app, run, wish, wish.leaving, revision)
     if is_there(run, source, draft):
         what = f"{named(source)} is there already, and as asked; nothing was sent"

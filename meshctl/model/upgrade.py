@@ -115,7 +115,8 @@ class Upgrade:
         stage: what it is at.
         batches: in order, workloads before gateways; who comes since is appended as further ones.
         passed: how many batches have passed their gate.
-        attempt: how many movements, there or back, have ended; told in the pod templates.
+        attempt: how many movements, there or back, have ended, that of the new control plane to its place
+            being the first; told in the pod templates.
         labelled: namespaces whose labels were changed, with those labels as they were before.
         tags: revision tags that are moved at the end, with the revision they led to.
         gate: what must hold after each batch.
@@ -138,6 +139,11 @@ class Upgrade:
     pause: bool = False
     returning: bool = False
     reason: str = ""
+
+    @property
+    def has_moved(self) -> bool:
+        """Whether anything may have been led to the target: its control plane has come right."""
+        return self.attempt > 0
 
     @property
     def moment(self) -> str:

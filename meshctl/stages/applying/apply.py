@@ -77,7 +77,8 @@ def apply(
             had failed.
 
     Raises:
-        ConflictError: somebody else is at work on the mesh, or was since the plan was made.
+        ConflictError: somebody else is at work on the mesh, or was since the plan was made, or has taken the
+            lock away; then no further phase is begun.
         FailedError: steps did not come right; each was told as `Failed`, and later phases were not begun.
         StoppedError: the connection was lost part-way.
     """
@@ -93,6 +94,7 @@ def apply(
         for phase in plan.phases:
             for step in phase.steps:
                 begun.setdefault(step.part, clock.monotonic())
+            releases.require_locks()
             try:
                 yield from _phase(run, phase)
             except StoppedError:

@@ -31,11 +31,12 @@ class Patience:
     _objections: tuple[Objection, ...] = ()
     _since: dict[tuple[str, str], float] = field(default_factory=dict)
     _held: float | None = None
+    _well: float = field(init=False)
     _told: str = ""
 
     def __post_init__(self) -> None:
         """No time has passed."""
-        self._now = self.begun
+        self._now = self._well = self.begun
 
     @property
     def has_held(self) -> bool:
@@ -50,6 +51,9 @@ class Patience:
     def judge(self, objections: tuple[Objection, ...], now: float) -> None:
         """Take in one look.
 
+        What is said during the soak may be mended, as what is said at first: the time of the gate begins
+        anew whenever all holds, and is given twice in all, so that it ends though proxies waver.
+
         Raises:
             FailedError: the time is up, or an objection has lasted longer than there is patience with.
         """
@@ -59,6 +63,7 @@ class Patience:
         self._since = {key: self._since.get(key, now) for key in keys}
         if not objections:
             self._held = now if self._held is None else self._held
+            self._well = now
             return
         self._held = None
         lasted = [
@@ -66,7 +71,8 @@ class Patience:
             for each, key in zip(objections, keys, strict=True)
             if now - self._since[key] >= each.patience
         ]
-        if lasted or self.passed >= self.gate.seconds:
+        is_late = now - self._well >= self.gate.seconds
+        if lasted or is_late or self.passed >= self.gate.soak + 2 * self.gate.seconds:
             raise self._failed(lasted[0] if lasted else objections[0])
 
     def news(self) -> str:

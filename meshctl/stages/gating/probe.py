@@ -11,9 +11,11 @@ from meshctl.stages.gating.pods import has_proxy
 from meshctl.stages.seeing.sync import revision_of
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from meshctl.ports import Cluster
 
-_NAME: Final = "meshctl-probe"
+NAME: Final = "meshctl-probe"
 _UNTOUCHED: Final = frozenset({"istio-injection", REVISION})
 """Labels of a namespace that keep the injector from choosing pods by their own labels."""
 _WITHOUT_INJECTION: Final = frozenset({"kube-system", "kube-public", "kube-node-lease", "local-path-storage"})
@@ -56,7 +58,8 @@ def _injector_fault(cluster: Cluster, revision: str, preferred: tuple[str, ...])
     fault = ""
     for namespace in _namespaces(cluster, revision, preferred)[:_TRIES]:
         try:
-            made = cluster.create(_pod(namespace, revision), dry_run=True)
+            asking = {REVISION: revision, "sidecar.istio.io/inject": "true"}
+            made = cluster.create(probe_pod(namespace, asking), dry_run=True)
         except FailedError as refused:
             if refused.code == "webhook-unavailable":
                 return _words("the injector does not answer", refused)
@@ -129,9 +132,8 @@ def _words(what: str, error: MeshctlError) -> str:
     return f"{what}: {'; '.join(error.details) or error.message}"
 
 
-def _pod(namespace: str, revision: str) -> Object:
-    """A pod that even a strict policy admits, before the injector adds to it."""
-    labels = {REVISION: revision, "sidecar.istio.io/inject": "true"}
+def probe_pod(namespace: str, labels: Mapping[str, str]) -> Object:
+    """A pod that even a strict policy admits, before the injector adds to it; for a dry run."""
     limits = {"cpu": "1m", "memory": "1Mi"}
     container = {
         "name": "probe",
@@ -155,7 +157,7 @@ def _virtual_service(namespace: str, revision: str, host: str) -> Object:
 
 
 def _object(
-    api_version: str, kind: str, namespace: str, labels: dict[str, str], spec: dict[str, Any]
+    api_version: str, kind: str, namespace: str, labels: Mapping[str, str], spec: dict[str, Any]
 ) -> Object:
-    meta = {"name": _NAME, "namespace": namespace, "labels": labels}
+    meta = {"name": NAME, "namespace": namespace, "labels": dict(labels)}
     return Object({"apiVersion": api_version, "kind": kind, "metadata": meta, "spec": spec})

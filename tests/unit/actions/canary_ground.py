@@ -103,7 +103,7 @@ class Ground:
         yield Done("gate")
 
     def _attached(
-        self, world: World, cluster: str, *, revision: str, istio_namespace: str
+        self, world: World, cluster: str, *, revision: str, istio_namespace: str, unused: bool = False
     ) -> tuple[str, ...]:
         return tuple(sorted("/".join(each) for each in self.cluster.riding(revision)))
 

@@ -273,3 +273,17 @@ def test_an_upgrade_under_way_ends_with_its_mesh_and_keeps_its_revisions(ground:
         ground.remove(revision="canary")
     ground.remove(purge=True)
     assert ground.releases.upgrade("mesh") is None
+
+
+def test_one_revision_stays_when_somebody_came_to_need_it_since_its_removal_was_agreed_to(
+    ground: Ground,
+) -> None:
+    ground.install("revision=canary")
+    leave = ground.leave(revision="canary")
+    assert leave.refusals == ()
+    ground.mesh.workload("Deployment", "shop", "web", revision="canary")
+    with pytest.raises(ConflictError) as caught:
+        list(remove(ground.world, leave))
+    assert caught.value.code == "plan-outdated"
+    assert "1 proxies would lose" in caught.value.details[0]
+    assert ground.there(replace(ISTIOD, name="istiod-canary"))

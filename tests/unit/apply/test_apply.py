@@ -191,6 +191,20 @@ def test_a_mesh_that_somebody_works_on_is_left_alone(ground: Ground) -> None:
     assert ground.cluster.writes == []
 
 
+def test_who_loses_the_lock_begins_no_further_phase(ground: Ground) -> None:
+    apply = ground.cluster.apply
+
+    def applied(*args: Any, **how: Any) -> Any:
+        ground.releases.lost = True
+        return apply(*args, **how)
+
+    ground.cluster.apply = applied  # type: ignore[method-assign]
+    error = ground.refused((Record(RELEASE),), (Apply("a", config("one")),), (Apply("a", config("two")),))
+    assert error.code == "lock-lost"
+    assert ground.cluster.writes == ["apply ConfigMap default/one"]
+    assert ground.releases.of("m")[0].status is Status.PENDING
+
+
 def test_labels_are_put_back(ground: Ground) -> None:
     namespace = obj(
         "Namespace", "app", namespace="", meta={"labels": {"istio-injection": "enabled", "mine": "x"}}

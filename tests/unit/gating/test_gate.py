@@ -472,6 +472,25 @@ def test_an_only_istiod_that_is_silent_has_proxies_unless_it_is_stopped(
                 attached(world)
 
 
+@pytest.mark.parametrize(
+    ("ready", "rider", "is_known"), [("False", "old", True), ("True", "old", False), ("False", "new", False)]
+)
+def test_a_silent_istiod_that_was_never_ready_has_no_proxies_where_nobody_was_led_there(
+    ready: str, rider: str, is_known: bool
+) -> None:
+    silent = istiod_pod("istiod-1", revision="new")
+    silent["status"]["containerStatuses"] = [{"name": "discovery", "state": {"running": {}}}]
+    silent["status"]["conditions"] = [{"type": "Ready", "status": ready}]
+    with a_world(silent, moved(revision=rider), istiods={}) as world:
+        if is_known:
+            assert gate.attached(world, "home", revision="new", unused=True) == ()
+        else:
+            with pytest.raises(UnreachableError):
+                gate.attached(world, "home", revision="new", unused=True)
+        with pytest.raises(UnreachableError):
+            attached(world)
+
+
 def test_webhooks_that_are_not_there_yet_are_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     answers = iter(["no CA bundle", "no CA bundle", ""])
     monkeypatch.setattr(gate, "webhook_answers", lambda *_, **__: next(answers))

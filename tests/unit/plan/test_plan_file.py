@@ -252,3 +252,20 @@ def test_a_plan_that_was_edited_is_refused(ground: Ground) -> None:
     with pytest.raises(ConfigError) as told:
         ground.opened(json.dumps(data))
     assert told.value.code == "plan-edited"
+
+
+def test_a_webhook_of_somebody_else_that_the_plan_would_leave_unanswered_is_seen(ground: Ground) -> None:
+    tagged = "values.revisionTags[0]=prod"
+    ground.apply(ground.plan(tagged))
+    file = ground.file()
+    hook = {
+        "name": "theirs.example.com",
+        "failurePolicy": "Fail",
+        "clientConfig": {"service": {"namespace": "istio-system", "name": "istiod-revision-tag-prod"}},
+        "rules": [{"apiGroups": [""], "apiVersions": ["v1"], "operations": ["*"], "resources": ["pods"]}],
+    }
+    kind = {"apiVersion": VALIDATOR.api_version, "kind": VALIDATOR.kind}
+    ground.cluster.seed({**kind, "metadata": {"name": "theirs"}, "webhooks": [hook]})
+    with pytest.raises(ConflictError) as caught:
+        ground.opened(file)
+    assert caught.value.code == "webhook-left-behind"

@@ -13,7 +13,7 @@ import pytest
 from meshctl.adapters.clock import SystemClock
 from meshctl.adapters.lease import Holder
 from meshctl.adapters.releases import ClusterReleases
-from meshctl.errors import ConfigError, ConflictError, UnsupportedError
+from meshctl.errors import ConfigError, ConflictError, FailedError, UnreachableError, UnsupportedError
 from meshctl.model.objects import Object, Ref
 from meshctl.model.release import Release, Status
 from tests.fakes import NOON, FakeClock, FakeCluster
@@ -245,3 +245,65 @@ def test_a_lock_taken_away_is_told_at_the_end(cluster: FakeCluster) -> None:
     there = cluster.get(LOCK)
     assert there is not None
     assert there.at("spec.holderIdentity") == "bob@desk/1/w/1/ee"
+
+
+def taken_by_bob(cluster: FakeCluster) -> None:
+    cluster.edit(LOCK, {"spec": {"holderIdentity": "bob@desk/1/w/1/ee"}}, "bob")
+
+
+def until_lost(releases: ClusterReleases) -> None:
+    """Wait until the keeper has seen that the lock is lost; the test would hang where it never does."""
+    pause = threading.Event()
+    for _ in range(500):
+        try:
+            releases.require_locks()
+        except ConflictError:
+            return
+        pause.wait(0.01)
+    raise AssertionError("nobody saw that the lock is lost")
+
+
+def test_who_has_lost_the_lock_writes_no_record_any_more(cluster: FakeCluster) -> None:
+    releases = ClusterReleases(cluster, FakeClock(), lock_seconds=0.03)
+    with pytest.raises(ConflictError) as caught, releases.lock("m"):
+        releases.require_locks()
+        taken_by_bob(cluster)
+        until_lost(releases)
+        releases.forget_upgrade("m")
+    assert caught.value.code == "lock-lost"
+    releases.require_locks()  # nothing is held any more
+
+
+def test_a_lost_lock_is_told_even_where_the_work_fails_of_something_else(cluster: FakeCluster) -> None:
+    releases = ClusterReleases(cluster, FakeClock(), lock_seconds=0.03)
+    with pytest.raises(ConflictError) as caught, releases.lock("m"):
+        taken_by_bob(cluster)
+        until_lost(releases)
+        raise FailedError("not-ready", "istiod is not ready")
+    assert caught.value.code == "lock-lost"
+    assert caught.value.details == ("istiod is not ready",)
+
+
+def test_a_lease_that_somebody_removed_is_a_lost_lock_and_is_kept_no_more(cluster: FakeCluster) -> None:
+    releases = ClusterReleases(cluster, FakeClock(), lock_seconds=0.03)
+    with pytest.raises(ConflictError) as caught, releases.lock("m"):
+        cluster.delete(LOCK)
+        until_lost(releases)
+        keepers = [each for each in threading.enumerate() if each.name == LOCK.name]
+        for each in keepers:
+            each.join(5)
+        assert not any(each.is_alive() for each in keepers)
+    assert caught.value.code == "lock-lost"
+
+
+def test_a_lock_that_nobody_could_renew_for_a_while_is_held_still(cluster: FakeCluster) -> None:
+    releases = ClusterReleases(cluster, SystemClock(), lock_seconds=0.06)
+    with releases.lock("m"):
+        for verb in ("replace", "get"):
+            cluster.fail(verb, str(LOCK), UnreachableError("unreachable", "no route to host"))
+        watch = cluster.watch(LOCK.api_version, "Lease", namespace="kube-system", name=LOCK.name)
+        for change, _ in watch:
+            if change == "MODIFIED":
+                watch.close()
+        releases.require_locks()
+    assert cluster.get(LOCK) is None

@@ -8,7 +8,7 @@ import pytest
 
 from meshctl.actions.backup import backup
 from meshctl.actions.doing import do
-from meshctl.actions.restore import Return, restore
+from meshctl.actions.restore import PutBack, restore
 from meshctl.errors import ConfigError, ConflictError, FailedError, ProblemsError
 from meshctl.model.objects import Object
 from meshctl.ports import RESTORER, World
@@ -39,7 +39,7 @@ class Ground:
     def saved(self) -> Backup:
         return text(backup(self.world, "east", "mesh").text)
 
-    def restore(self, saved: Backup, **choices: Any) -> Return:
+    def restore(self, saved: Backup, **choices: Any) -> PutBack:
         turn = restore(self.world, "east", saved, **choices)
         list(do(self.world, turn.plan))
         return turn

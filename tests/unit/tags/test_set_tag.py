@@ -142,9 +142,39 @@ def test_nothing_is_set_while_an_upgrade_is_under_way(ground: TwoPlanes) -> None
     turn = planned(ground, "stable", "b")
     ground.releases.write_upgrade(Upgrade("2026-01-01T00:00:00+00:00", first, second))
     assert refused(ground, "other", "b").code == "upgrade-under-way"
-    with pytest.raises(ConflictError, match="being upgraded"):  # one that began after the plan was made
+    with pytest.raises(ConflictError, match="is under way"):  # one that began after the plan was made
         list(retag(ground.world, turn))
     assert ground.cluster.get(STABLE) is None
+
+
+def test_a_tag_is_not_set_when_its_control_plane_went_silent_since_it_was_planned(ground: TwoPlanes) -> None:
+    turn = planned(ground, "stable", "b")
+    ground.kill("b")
+    with pytest.raises(ConflictError) as caught:
+        list(retag(ground.world, turn))
+    assert caught.value.code == "plan-outdated"
+    assert "nobody answers for revision 'b'" in caught.value.details[0]
+    assert ground.cluster.get(STABLE) is None
+
+
+def test_a_tag_is_not_set_when_somebody_else_has_set_it_since_it_was_planned(ground: TwoPlanes) -> None:
+    turn = planned(ground, "stable", "b")
+    put(ground, "stable", "default")
+    with pytest.raises(ConflictError) as caught:
+        list(retag(ground.world, turn))
+    assert caught.value.code == "plan-outdated"
+    assert ground.leads(STABLE) == {"istiod"}
+
+
+def test_a_tag_is_not_removed_when_somebody_uses_it_since_that_was_planned(ground: TwoPlanes) -> None:
+    put(ground, "stable", "b")
+    (turn,) = remove_tag(ground.world, "stable")
+    ground.namespace("shop", rev="stable")
+    with pytest.raises(ConflictError) as caught:
+        list(retag(ground.world, turn))
+    assert caught.value.code == "plan-outdated"
+    assert caught.value.details[-1] == "shop"
+    assert ground.leads(STABLE) == {"istiod-b"}
 
 
 def test_two_webhooks_for_the_same_pods_are_refused_with_their_names(ground: TwoPlanes) -> None:
