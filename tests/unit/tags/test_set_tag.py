@@ -284,7 +284,7 @@ def test_removing_a_tag_that_an_install_makes_again_says_so(ground: TwoPlanes) -
 def test_a_tag_that_is_not_there_is_told_with_the_nearest(ground: TwoPlanes) -> None:
     put(ground, "stable", "b")
     with pytest.raises(FailedError) as caught:
-        list(remove_tag(ground.world, "stabel"))
+        list(remove_tag(ground.world, "stble"))
     assert caught.value.code == "no-such-tag"
     assert "'stable'" in caught.value.hint
 
