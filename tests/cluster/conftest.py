@@ -35,6 +35,7 @@ def why_light() -> str:
     return preflight.why_not_full()
 
 
+@pytest.hookimpl(tryfirst=True)  # before the groups are read
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Skip what needs a full sandbox where there is none; all that shares a cluster takes turns.
 

@@ -44,6 +44,7 @@ UNUSED = {
     ("watch", "leases"): "only when somebody seems to hold the lock",
     ("update", "leases"): "only by work that outlasts the time for which the lock was taken",
     ("delete", "secrets", "install"): "only once there are more records than are kept",
+    ("get", "secrets", "install"): "the record of an upgrade, which is there while one is under way",
     ("get", "secrets", "uninstall"): "the record of an upgrade, which is there while one is under way",
     ("list", "events", "debug"): "only when something is not ready",
     ("list", "replicasets", "debug"): "only when something is not ready",

@@ -59,7 +59,7 @@ def test_credentials_that_are_not_accepted_are_told_as_such(bare: Command, tmp_p
 
 
 def test_a_definition_of_another_owner_is_told_with_its_owner_and_kept(
-    bare: Command, cluster: KubeCluster, monkeypatch: pytest.MonkeyPatch
+    bare: Command, cluster: KubeCluster
 ) -> None:
     definition = next(each for each in crds("1.31") if each["spec"]["names"]["kind"] == "Sidecar")
     definition["spec"]["versions"][0]["additionalPrinterColumns"] = [
@@ -67,9 +67,7 @@ def test_a_definition_of_another_owner_is_told_with_its_owner_and_kept(
     ]
     theirs = Object(definition)
     path = Ref("apiextensions.k8s.io/v1", "CustomResourceDefinition", "", "sidecars.networking.istio.io")
-    with monkeypatch.context() as patched:
-        patched.setattr("meshctl.adapters.kube.MANAGER", "somebody")
-        cluster.create(theirs)
+    cluster.create(theirs, manager="somebody")
     try:
         audit = Audit(bare.kubeconfig)
         said = bare.run("install", "--yes", check=1)
