@@ -15,8 +15,8 @@ _RIGHTS = re.compile(
     r'User "(?P<user>[^"]*)" cannot (?P<verb>\S+) resource "(?P<resource>[^"]*)" '
     r'in API group "(?P<group>[^"]*)"(?: in the namespace "(?P<namespace>[^"]*)")?'
 )
-_TYPES = "failed to create typed"
-"""How the API server begins to say that an applied object does not fit its schema, as a fault (500)."""
+_TYPES = ("failed to create typed", "failed to convert new object")
+"""How the API server begins to say that an applied object does not fit its kind, as a fault (500)."""
 _WEBHOOK = "failed calling webhook"
 _OWNER = re.compile(r'conflict with "(?P<manager>[^"]*)"')
 

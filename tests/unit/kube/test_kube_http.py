@@ -245,6 +245,23 @@ def test_a_server_that_goes_on_failing_is_no_refusal(
     assert 1 < sum(clock.slept) <= 10
 
 
+@pytest.mark.parametrize(
+    "message",
+    [
+        "failed to create typed patch object (n/a; /v1, Kind=Service): duplicate entries for key [port=53]",
+        "failed to convert new object (n/s; /v1, Kind=Secret) to proper version: illegal base64 data",
+    ],
+)
+def test_an_object_that_does_not_fit_its_kind_is_refused_at_once(
+    api: ScriptedApi, clock: FakeClock, cluster: KubeCluster, message: str
+) -> None:
+    api.on(f"{MAPS}/a", Answer({"kind": "Status", "message": message}, 500))
+    with pytest.raises(FailedError) as caught:
+        cluster.apply(Object(item("a", "")))
+    assert caught.value.details == (message,)
+    assert clock.slept == []
+
+
 def test_a_watch_that_the_server_is_too_busy_for_begins_again(api: ScriptedApi, cluster: KubeCluster) -> None:
     listed = {"metadata": {"resourceVersion": "1"}, "items": []}
     api.on(MAPS, Answer(listed))
