@@ -54,7 +54,7 @@ def test(session: nox.Session) -> None:
     Two processes, each with a sandbox of its own: a file of the cluster's tests goes to whichever is free,
     first as they are the longest.
     """
-    spread = ("-n", "2", "--dist", "loadgroup")
+    spread = ("-n", "2", "--dist", "loadscope", "--no-loadscope-reorder")
     session.run(*PYTEST, *spread, "tests/cluster", "tests/parity", "tests/unit", *session.posargs)
 
 

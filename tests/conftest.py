@@ -6,11 +6,18 @@ has measured is printed at the end of the run, whether it passed or not.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
+from meshctl.sandbox import preflight
 from tests.golden import UPDATE
+
+if TYPE_CHECKING:
+    from xdist.remote import Producer
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -57,3 +64,22 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.section("measured")
         for line in lines:
             terminalreporter.line(line)
+
+
+class ByFile(LoadScopeScheduling):  # type: ignore[misc]  # no types come with it
+    """Gives a file's tests to one process, and all of the cluster's to one where there is but one cluster.
+
+    Light sandboxes share this machine's ports, and a cluster that is given is one.
+    """
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.partition("::")[0]
+        given = os.environ.get("MESHCTL_TEST_KUBECONFIG") or os.environ.get("MESHCTL_TEST_LIGHT")
+        if "tests/cluster/" in file and (given or preflight.why_not_full()):
+            return "cluster"
+        return file
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ByFile | None:
+    """By file, where a run is spread by scope."""
+    return ByFile(config, log) if config.getvalue("dist") == "loadscope" else None

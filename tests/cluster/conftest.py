@@ -35,16 +35,8 @@ def why_light() -> str:
     return preflight.why_not_full()
 
 
-@pytest.hookimpl(tryfirst=True)  # before the groups are read
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip what needs a full sandbox where there is none; all that shares a cluster takes turns.
-
-    Light sandboxes share this machine's ports, and a cluster that is given is one.
-    """
-    alone = bool(os.environ.get("MESHCTL_TEST_KUBECONFIG") or why_light())
-    for item in items:
-        if item.get_closest_marker("cluster"):
-            item.add_marker(pytest.mark.xdist_group("cluster" if alone else item.path.stem))
+    """Skip what needs a full sandbox where there is none."""
     needy = [(item, mark.args[0]) for item in items if (mark := item.get_closest_marker("full"))]
     if needy and (reason := why_light()):
         for item, need in needy:
