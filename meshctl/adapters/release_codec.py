@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import gzip
-import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from meshctl.errors import UnsupportedError
+from meshctl.adapters.record import Form
 from meshctl.model.manifest import Manifest, Part
 from meshctl.model.mesh import Cluster, Layer, Mesh, Network, NetworkGateway, Role
 from meshctl.model.objects import Object, Ref
@@ -16,47 +14,32 @@ from meshctl.model.release import Asked, Release, Status
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-FORMAT = 1
-"""Version of the record's form; a reader refuses a newer one than it knows."""
+FORM = Form(
+    word="release",
+    noun="release record",
+    if_unknown="use the version of meshctl that wrote it, or a newer one",
+    if_damaged="restore that Secret from a backup, or delete it if the mesh is gone",
+    if_large="make the values smaller, or split the mesh's gateways over several meshes",
+)
 
 
 def encode(release: Release) -> bytes:
     """The record as compressed canonical JSON: the same release gives the same bytes."""
-    text = json.dumps(to_json(release), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return gzip.compress(text.encode(), 9, mtime=0)
+    return FORM.pack(to_json(release))
 
 
 def decode(data: bytes, name: str) -> Release:
-    """The release in `data`.
-
-    Args:
-        data: what `encode` gave.
-        name: name of the record, for messages.
+    """The release in what `encode` gave; `name` is the record's, for messages.
 
     Raises:
         UnsupportedError: the record is damaged, or of a format that this version does not know.
     """
-    try:
-        content = json.loads(gzip.decompress(data))
-        form = content["format"]
-    except (OSError, EOFError, ValueError, KeyError, TypeError) as error:
-        raise unreadable(name, str(error)) from error
-    if form != FORMAT:
-        raise UnsupportedError(
-            "release-format",
-            f"release record {name!r} has format {form!r}; this meshctl knows {FORMAT}",
-            hint="use the version of meshctl that wrote it, or a newer one",
-        )
-    try:
-        return from_json(content)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise unreadable(name, f"{type(error).__name__}: {error}") from error
+    return FORM.unpack(data, name, from_json)
 
 
 def to_json(release: Release) -> dict[str, Any]:
     """The release as JSON data."""
     return {
-        "format": FORMAT,
         "mesh": release.mesh,
         "cluster": release.cluster,
         "generation": release.generation,
@@ -162,14 +145,4 @@ def _refs_to_json(refs: Iterable[Ref]) -> list[list[Any]]:
 def _refs_from_json(runs: Iterable[Any]) -> tuple[Ref, ...]:
     return tuple(
         Ref(version, kind, namespace, name) for version, kind, namespace, names in runs for name in names
-    )
-
-
-def unreadable(name: str, words: str) -> UnsupportedError:
-    """The error for a record that is damaged; `words` say how."""
-    return UnsupportedError(
-        "release-unreadable",
-        f"release record {name!r} cannot be read",
-        hint="restore that Secret from a backup, or delete it if the mesh is gone",
-        details=(words,),
     )

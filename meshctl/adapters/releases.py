@@ -6,15 +6,14 @@ being removed: it is what a killed uninstall continues from.
 
 from __future__ import annotations
 
-import base64
-import binascii
 import re
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from meshctl.adapters.lease import Held, Lease
-from meshctl.adapters.release_codec import decode, encode, unreadable
+from meshctl.adapters.record import NAMESPACE
+from meshctl.adapters.release_codec import FORM, decode, encode
 from meshctl.adapters.upgrades import UpgradeRecord
 from meshctl.errors import ConfigError
 from meshctl.model.labels import MESH
@@ -28,8 +27,6 @@ if TYPE_CHECKING:
     from meshctl.model.upgrade import Upgrade
     from meshctl.ports import Clock, Cluster
 
-NAMESPACE = "kube-system"
-TYPE = "meshctl.dev/release"
 KEPT = 10
 """How far back records are kept: those superseded that many generations ago are taken away.
 
@@ -37,7 +34,6 @@ Records of a revision that runs are not superseded, however old they are.
 """
 
 _STATUS, _GENERATION = "meshctl.dev/status", "meshctl.dev/generation"
-_LARGEST = 1024 * 1024  # what the API server takes in one Secret
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,51}[a-z0-9])?")
 
 
@@ -59,13 +55,13 @@ class ClusterReleases:
     def of(self, mesh: str) -> tuple[Release, ...]:
         """Records of a mesh, oldest first."""
         secrets = self.cluster.list("v1", "Secret", namespace=NAMESPACE, labels=f"{MESH}={_checked(mesh)}")
-        found = [_release(each) for each in secrets if each.at("type") == TYPE]
+        found = [_release(each) for each in secrets if each.at("type") == FORM.type]
         return tuple(sorted(found, key=lambda each: each.generation))
 
     def meshes(self) -> tuple[str, ...]:
         """Names of the meshes that have a record here, sorted."""
         secrets = self.cluster.list("v1", "Secret", namespace=NAMESPACE, labels=f"{MESH},{_GENERATION}")
-        return tuple(sorted({each.labels[MESH] for each in secrets if each.at("type") == TYPE}))
+        return tuple(sorted({each.labels[MESH] for each in secrets if each.at("type") == FORM.type}))
 
     def write(self, release: Release) -> None:
         """Create or replace the record of this generation.
@@ -123,7 +119,7 @@ class ClusterReleases:
         )
         for each in secrets:
             generation = int(each.labels[_GENERATION])
-            if each.at("type") != TYPE or generation >= release.generation:
+            if each.at("type") != FORM.type or generation >= release.generation:
                 continue
             status = Status(each.labels.get(_STATUS, Status.PENDING))
             if status is not Status.SUPERSEDED and _release(each).revision != release.revision:
@@ -152,28 +148,13 @@ def _ref(mesh: str, generation: int) -> Ref:
 def _secret(release: Release) -> Object:
     # The status is told by the label alone, so that superseding a record does not send it again.
     ref, data = _ref(release.mesh, release.generation), encode(replace(release, status=Status.PENDING))
-    if len(data) > _LARGEST:
-        raise ConfigError(
-            "release-too-large",
-            f"the record of mesh {release.mesh!r} takes {len(data)} bytes; a Secret may have {_LARGEST}",
-            hint="make the values smaller, or split the mesh's gateways over several meshes",
-        )
     labels = {MESH: release.mesh, _STATUS: str(release.status), _GENERATION: str(release.generation)}
-    return Object(
-        {
-            "apiVersion": "v1",
-            "kind": "Secret",
-            "metadata": {"name": ref.name, "namespace": ref.namespace, "labels": labels},
-            "type": TYPE,
-            "data": {"release": base64.b64encode(data).decode()},
-        }
-    )
+    return FORM.secret(ref, labels, data)
 
 
 def _release(secret: Object) -> Release:
     try:
-        data = base64.b64decode(secret.at("data.release", ""), validate=True)
         status = Status(secret.labels.get(_STATUS, ""))
-    except (binascii.Error, ValueError) as error:
-        raise unreadable(secret.ref.name, str(error)) from error
-    return replace(decode(data, secret.ref.name), status=status)
+    except ValueError as error:
+        raise FORM.unreadable(secret.ref.name, str(error)) from error
+    return replace(decode(FORM.data(secret), secret.ref.name), status=status)

@@ -2,60 +2,43 @@
 
 from __future__ import annotations
 
-import gzip
-import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from meshctl.adapters import release_codec
-from meshctl.errors import UnsupportedError
+from meshctl.adapters.record import Form
 from meshctl.model.objects import Ref
 from meshctl.model.upgrade import Batch, Gate, Method, Mover, Stage, Upgrade
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-FORMAT = 1
-"""Version of the record's form; a reader refuses any other."""
+FORM = Form(
+    word="upgrade",
+    noun="upgrade record",
+    if_unknown="go on with the version of meshctl that wrote it",
+    if_damaged="restore that Secret from a backup; without it, move the workloads yourself and delete it",
+    if_large="upgrade in place, or split the mesh's gateways over several meshes",
+)
 
 
 def encode(upgrade: Upgrade) -> bytes:
     """The record as compressed canonical JSON: the same upgrade gives the same bytes."""
-    text = json.dumps(to_json(upgrade), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return gzip.compress(text.encode(), 9, mtime=0)
+    return FORM.pack(to_json(upgrade))
 
 
 def decode(data: bytes, name: str) -> Upgrade:
-    """The upgrade in `data`.
-
-    Args:
-        data: what `encode` gave.
-        name: name of the record, for messages.
+    """The upgrade in what `encode` gave; `name` is the record's, for messages.
 
     Raises:
         UnsupportedError: the record is damaged, or of a format that this version does not know.
     """
-    try:
-        content = json.loads(gzip.decompress(data))
-        form = content["format"]
-    except (OSError, EOFError, ValueError, KeyError, TypeError) as error:
-        raise unreadable(name, str(error)) from error
-    if form != FORMAT:
-        raise UnsupportedError(
-            "upgrade-format",
-            f"the record of an upgrade {name!r} has format {form!r}; this meshctl knows {FORMAT}",
-            hint="go on with the version of meshctl that wrote it",
-        )
-    try:
-        return from_json(content)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise unreadable(name, f"{type(error).__name__}: {error}") from error
+    return FORM.unpack(data, name, from_json)
 
 
 def to_json(upgrade: Upgrade) -> dict[str, Any]:
     """The upgrade as JSON data."""
     return {
-        "format": FORMAT,
         "created": upgrade.created,
         "source": release_codec.to_json(upgrade.source),
         "target": release_codec.to_json(upgrade.target),
@@ -116,13 +99,3 @@ def _batch_from_json(content: Mapping[str, Any]) -> Batch:
         for each in content["workloads"]
     )
     return Batch(content["name"], tuple(content["namespaces"]), tuple(movers))
-
-
-def unreadable(name: str, words: str) -> UnsupportedError:
-    """The error for a record that is damaged; `words` say how."""
-    return UnsupportedError(
-        "upgrade-unreadable",
-        f"the record of an upgrade {name!r} cannot be read",
-        hint="restore that Secret from a backup; without it, move the workloads yourself and delete it",
-        details=(words,),
-    )

@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from meshctl.adapters.kube import KubeCluster
-from meshctl.adapters.releases import NAMESPACE, TYPE
+from meshctl.adapters.record import NAMESPACE
+from meshctl.adapters.release_codec import FORM
 from meshctl.model.labels import INJECTED
 from meshctl.model.objects import Object, Ref
 from meshctl.sandbox import status
@@ -72,7 +73,7 @@ def authentication(**meta: object) -> Object:
 def test_a_mesh_whose_record_is_lost_is_removed_all_the_same(meshctl: Command, cluster: KubeCluster) -> None:
     before = snapshot(cluster)
     meshctl.run(*MINIMAL)
-    records = cluster.list("v1", "Secret", namespace=NAMESPACE, fields=f"type={TYPE}")
+    records = cluster.list("v1", "Secret", namespace=NAMESPACE, fields=f"type={FORM.type}")
     assert records
     for each in records:
         cluster.delete(each.ref)

@@ -1,0 +1,125 @@
+"""What all records of ours have in common: canonical JSON, compressed, in a Secret."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import gzip
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+from meshctl.errors import ConfigError, UnsupportedError
+from meshctl.model.objects import Object
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from meshctl.model.objects import Ref
+
+T = TypeVar("T")
+
+NAMESPACE: Final = "kube-system"
+"""Where records are kept, as they must outlive the mesh's own namespace."""
+_LARGEST: Final = 1024 * 1024  # what the API server takes in one Secret
+
+
+@dataclass(frozen=True)
+class Form:
+    """A kind of record.
+
+    Attributes:
+        word: names the Secret's type and its key, and begins the codes of errors: `release`.
+        noun: what messages call it: `release record`.
+        if_unknown: what to do with one of a format that this version does not know.
+        if_damaged: what to do with one that cannot be read.
+        if_large: what to do about one that is larger than a Secret may be.
+        format: version of its form.
+    """
+
+    word: str
+    noun: str
+    if_unknown: str
+    if_damaged: str
+    if_large: str
+    format: int = 1
+
+    @property
+    def type(self) -> str:
+        """Type of the Secret."""
+        return f"meshctl.dev/{self.word}"
+
+    def pack(self, content: Mapping[str, Any]) -> bytes:
+        """JSON data as bytes: the same data gives the same bytes."""
+        whole = {**content, "format": self.format}
+        text = json.dumps(whole, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+        return gzip.compress(text.encode(), 9, mtime=0)
+
+    def unpack(self, data: bytes, name: str, read: Callable[[Mapping[str, Any]], T]) -> T:
+        """What `read` makes of the JSON data in what `pack` gave.
+
+        Args:
+            data: the bytes.
+            name: name of the record, for messages.
+            read: raises as Python does where something is wrong.
+
+        Raises:
+            UnsupportedError: the record is damaged, or of a format that this version does not know.
+        """
+        try:
+            content = json.loads(gzip.decompress(data))
+            form = content["format"]
+        except (OSError, EOFError, ValueError, KeyError, TypeError) as error:
+            raise self.unreadable(name, str(error)) from error
+        if form != self.format:
+            raise UnsupportedError(
+                f"{self.word}-format",
+                f"{self.noun} {name!r} has format {form!r}; this meshctl knows {self.format}",
+                hint=self.if_unknown,
+            )
+        try:
+            return read(content)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise self.unreadable(name, f"{type(error).__name__}: {error}") from error
+
+    def unreadable(self, name: str, words: str) -> UnsupportedError:
+        """The error for a record that is damaged; `words` say how."""
+        return UnsupportedError(
+            f"{self.word}-unreadable",
+            f"{self.noun} {name!r} cannot be read",
+            hint=self.if_damaged,
+            details=(words,),
+        )
+
+    def secret(self, ref: Ref, labels: Mapping[str, str], data: bytes) -> Object:
+        """The Secret that holds a record.
+
+        Raises:
+            ConfigError: it is larger than a Secret may be.
+        """
+        if len(data) > _LARGEST:
+            raise ConfigError(
+                f"{self.word}-too-large",
+                f"{self.noun} {ref.name!r} takes {len(data)} bytes; a Secret may have {_LARGEST}",
+                hint=self.if_large,
+            )
+        return Object(
+            {
+                "apiVersion": "v1",
+                "kind": "Secret",
+                "metadata": {"name": ref.name, "namespace": ref.namespace, "labels": {**labels}},
+                "type": self.type,
+                "data": {self.word: base64.b64encode(data).decode()},
+            }
+        )
+
+    def data(self, secret: Object) -> bytes:
+        """The record in a Secret.
+
+        Raises:
+            UnsupportedError: it is damaged.
+        """
+        try:
+            return base64.b64decode(secret.at(f"data.{self.word}", ""), validate=True)
+        except (binascii.Error, ValueError) as error:
+            raise self.unreadable(secret.ref.name, str(error)) from error
