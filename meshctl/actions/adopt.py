@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from meshctl.errors import ConfigError, Where, listed
+from meshctl.errors import listed
 from meshctl.model.labels import REVISION
 from meshctl.model.tag import DEFAULT
 from meshctl.stages.planning import helm_releases, kept_settings
@@ -17,7 +17,7 @@ from meshctl.stages.planning.adoption import (
     version_of,
 )
 from meshctl.stages.removing.belongings import sight
-from meshctl.stages.settings.keeping import said_revision
+from meshctl.stages.settings.keeping import followed
 
 if TYPE_CHECKING:
     from meshctl import ports
@@ -63,22 +63,8 @@ def as_it_stands(world: World, asked: Loaded) -> tuple[str, str]:
     Raises:
         ConfigError: several revisions run, none of them the unnamed one, and none is named.
     """
-    found = {each.revision: each for each in standing(world)}
-    said = said_revision(asked)
-    revision = said or ""
-    if said is None and found and revision not in found:
-        if len(found) > 1:
-            raise ConfigError(
-                "several-revisions",
-                f"{len(found)} revisions run here",
-                where=Where("--revision"),
-                hint=f"choose one of {listed(found)}: they are adopted one by one",
-            )
-        [revision] = found
-    there = found.get("" if revision == DEFAULT else revision)
-    version = there.version if there else ""
-    keeps = asked.wanted in ("", version.rpartition(".")[0])
-    return version if keeps else "", revision if said is None else ""
+    versions = {each.revision: each.version for each in standing(world)}
+    return followed(asked, versions, f"choose one of {listed(versions)}: they are adopted one by one")
 
 
 def _standing(istiod: Object) -> Standing:

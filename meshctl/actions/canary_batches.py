@@ -62,7 +62,7 @@ def moving(run: Run, upgrade: Upgrade) -> Generator[Event, None, Upgrade]:
     reverts = 0
     while True:
         while upgrade.passed < len(upgrade.batches):
-            upgrade = yield from _passed(run, upgrade)
+            upgrade = yield from passed(run, upgrade)
             if upgrade.pause:
                 raise _paused(run, upgrade)
         late = batches(riders_of(run, upgrade.source, to=upgrade.target), "")
@@ -105,33 +105,37 @@ def _paused(run: Run, upgrade: Upgrade) -> StoppedError:
     )
 
 
-def _passed(run: Run, upgrade: Upgrade) -> Generator[Event, None, Upgrade]:
-    """The next batch, moved and judged; moved back where it does not pass."""
+def passed(run: Run, upgrade: Upgrade) -> Generator[Event, None, Upgrade]:
+    """The next batch, moved and judged, and moved back where it does not pass.
+
+    In the promotion it stays where it is, as the tags lead to the new revision by then.
+
+    Raises:
+        FailedError: it did not pass.
+    """
     batch, begun = upgrade.batches[upgrade.passed], run.world.clock.monotonic()
-    own = own_gateways(upgrade.target.manifest)
-    upgrade = run.kept(
-        upgrade,
-        stage=Stage.GATEWAYS if part_of(batch, own) else Stage.WORKLOADS,
-        labelled=_labelled(run, upgrade, batch),
-        reason="",
-    )
+    promotes = upgrade.stage is Stage.PROMOTION
+    is_own = part_of(batch, own_gateways(upgrade.target.manifest))
+    stage = upgrade.stage if promotes else Stage.GATEWAYS if is_own else Stage.WORKLOADS
+    upgrade = run.kept(upgrade, stage=stage, labelled=_labelled(run, upgrade, batch), reason="")
     yield Started(batch.name, listed(str(each.ref) for each in batch.workloads))
     try:
-        yield from moved_and_judged(run, upgrade, batch)
+        yield from _moved_and_judged(run, upgrade, batch)
     except (StoppedError, UnreachableError):
         raise
     except MeshctlError as error:
-        reason, details = why_not(run, upgrade, batch, error)
-        upgrade = run.kept(upgrade, returning=True, attempt=upgrade.attempt + 1, reason=reason)
+        reason, details = _why_not(run, upgrade, batch, error)
+        upgrade = run.kept(upgrade, returning=not promotes, attempt=upgrade.attempt + 1, reason=reason)
         yield Failed(batch.name, f"on {named(upgrade.target)}", error)
-        upgrade = yield from returned(run, upgrade)
+        if not promotes:
+            upgrade = yield from returned(run, upgrade)
         raise failure(upgrade, details) from error
     took = run.world.clock.monotonic() - begun
     yield Done(batch.name, f"passed the gate on {named(upgrade.target)}", took)
     return run.kept(upgrade, passed=upgrade.passed + 1, attempt=upgrade.attempt + 1)
 
 
-def why_not(run: Run, upgrade: Upgrade, batch: Batch, error: MeshctlError) -> tuple[str, tuple[str, ...]]:
+def _why_not(run: Run, upgrade: Upgrade, batch: Batch, error: MeshctlError) -> tuple[str, tuple[str, ...]]:
     """Why a batch did not pass, in one line for the record, and what else there is to be told."""
     words = _rejected(run, upgrade, batch, error)
     return "; ".join((f"{batch.name}: {error.message}", *words[:1])), (*error.details, *words)
@@ -154,10 +158,14 @@ def _rejected(run: Run, upgrade: Upgrade, batch: Batch, error: MeshctlError) -> 
 
 
 def failure(upgrade: Upgrade, details: tuple[str, ...] = ()) -> FailedError:
-    """The error for a batch that was moved back, and why."""
+    """The error for a batch that did not pass, where its workloads are now, and why."""
+    if upgrade.stage is Stage.PROMOTION:
+        code, place = "promotion-failed", "it was not moved back"
+    else:
+        code, place = "batch-failed", f"it was moved back to {named(upgrade.source)}"
     return FailedError(
-        "batch-failed",
-        f"{upgrade.reason}; it was moved back to {named(upgrade.source)}",
+        code,
+        f"{upgrade.reason}; {place}",
         hint="`meshctl upgrade resume` tries it again, `meshctl upgrade abort` takes all back",
         details=details,
     )
@@ -169,7 +177,7 @@ def _labelled(run: Run, upgrade: Upgrade, batch: Batch) -> tuple[tuple[str, Labe
     return tuple(sorted({**dict(changed), **dict(upgrade.labelled)}.items()))
 
 
-def moved_and_judged(run: Run, upgrade: Upgrade, batch: Batch) -> Iterator[Event]:
+def _moved_and_judged(run: Run, upgrade: Upgrade, batch: Batch) -> Iterator[Event]:
     """Move what of a batch is there, and have it pass the gate.
 
     What goes away meanwhile has nothing to move any more, and is no failure of the rest.

@@ -6,19 +6,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from meshctl.actions import gate, tags
-from meshctl.actions.canary_batches import (
-    going_back,
-    moved_and_judged,
-    named,
-    riders_of,
-    taken_back,
-    why_not,
-)
+from meshctl.actions.canary_batches import going_back, named, passed, riders_of, taken_back
 from meshctl.actions.canary_sending import dropped, own_gateways, part_of, sending_back, settling
 from meshctl.actions.install import drafted
 from meshctl.actions.uninstall import uninstall
-from meshctl.errors import FailedError, MeshctlError, StoppedError, UnreachableError, listed
-from meshctl.model.event import Done, Failed, Started, Waiting
+from meshctl.errors import FailedError, StoppedError, listed
+from meshctl.model.event import Done, Started, Waiting
 from meshctl.model.labels import REVISION
 from meshctl.model.plan import Await, Condition, Delete, Phase, Plan
 from meshctl.model.removal import Scope
@@ -129,36 +122,13 @@ def _stragglers(run: Run, upgrade: Upgrade) -> Generator[Event, None, Upgrade]:
     Recorded before they move: once they have, nobody on the old revision tells that they were not judged.
     """
     while upgrade.passed < len(upgrade.batches):
-        upgrade = yield from _followed(run, upgrade)
+        upgrade = yield from passed(run, upgrade)
     riders = riders_of(run, upgrade.source, to=upgrade.target)
     left = (*riders.moving, *riders.late)
     if not left:
         return upgrade
     batch = Batch("what follows the tags", (), left)
-    return (yield from _followed(run, run.kept(upgrade, batches=(*upgrade.batches, batch))))
-
-
-def _followed(run: Run, upgrade: Upgrade) -> Generator[Event, None, Upgrade]:
-    """The next batch, moved and judged. It is not moved back, as the tags lead to the new revision by now."""
-    batch, begun = upgrade.batches[upgrade.passed], run.world.clock.monotonic()
-    yield Started(batch.name, listed(str(each.ref) for each in batch.workloads))
-    try:
-        yield from moved_and_judged(run, upgrade, batch)
-    except (StoppedError, UnreachableError):
-        raise
-    except MeshctlError as error:
-        reason, details = why_not(run, upgrade, batch, error)
-        run.kept(upgrade, attempt=upgrade.attempt + 1, reason=reason)
-        yield Failed(batch.name, f"on {named(upgrade.target)}", error)
-        raise FailedError(
-            "promotion-failed",
-            f"{reason}; it was not moved back",
-            hint="`meshctl upgrade resume` tries again, `meshctl upgrade abort` takes all back",
-            details=details,
-        ) from error
-    took = run.world.clock.monotonic() - begun
-    yield Done(batch.name, f"passed the gate on {named(upgrade.target)}", took)
-    return run.kept(upgrade, passed=upgrade.passed + 1, attempt=upgrade.attempt + 1)
+    return (yield from passed(run, run.kept(upgrade, batches=(*upgrade.batches, batch))))
 
 
 def retiring(run: Run, upgrade: Upgrade) -> Generator[Event, None, None]:

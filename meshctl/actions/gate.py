@@ -22,7 +22,6 @@ from meshctl.stages.applying.readiness import unready
 from meshctl.stages.gating.judgement import NEVER, REJECTED, Objection, of_envoy, of_pods
 from meshctl.stages.gating.patience import Patience
 from meshctl.stages.gating.pods import Place, admin_port, alive, has_envoy, owned, place
-from meshctl.stages.gating.probe import webhook_answers
 from meshctl.stages.gating.query import refusal
 from meshctl.stages.seeing import sync
 
@@ -205,37 +204,6 @@ def attached(
         if proxy.istiod in ours and proxy.carrier is not Carrier.GONE
     }
     return tuple(sorted(found))
-
-
-def answered(
-    world: World,
-    cluster: str,
-    *,
-    revision: str,
-    istio_namespace: str = "istio-system",
-    namespace: str = "",
-    seconds: float = 60.0,
-) -> Iterator[Event]:
-    """Wait until the webhooks of a revision answer; see `stages.gating.probe`.
-
-    Raises:
-        FailedError: `webhooks-silent`: they do not in time; says why.
-        AccessError: we may not ask.
-    """
-    name = revision or "default"
-    door, clock = world.clusters[cluster], world.clock
-    until, told = clock.monotonic() + seconds, ""
-    while cause := webhook_answers(door, revision=name, istio_namespace=istio_namespace, namespace=namespace):
-        if clock.monotonic() >= until:
-            raise FailedError(
-                "webhooks-silent",
-                f"the webhooks of revision {name!r} cannot be relied upon after {seconds:g} s: {cause}",
-                hint="see the log of its istiod, and whether the API server reaches it on port 15017",
-            )
-        if cause != told:
-            told = cause
-            yield Waiting(GROUP, f"webhooks of revision {name}", cause)
-        clock.sleep(PAUSE)
 
 
 @dataclass

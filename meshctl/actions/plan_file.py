@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from meshctl.actions.install import agreed, refuse_during_upgrade
+from meshctl.actions.install import agreed, drafted, refuse_during_upgrade
 from meshctl.adapters import release_codec
 from meshctl.errors import ConfigError, ConflictError, Where
 from meshctl.model.objects import Ref
@@ -13,11 +13,8 @@ from meshctl.model.plan import Plan, Record
 from meshctl.model.release import Release, Status
 from meshctl.stages.planning import plan_file
 from meshctl.stages.planning.tags import held_back
-from meshctl.stages.rendering.render import render
 from meshctl.stages.seeing.observe import inventory, look, observe, webhooks
 from meshctl.stages.settings import catalogue
-from meshctl.stages.settings.recorded import asked_of
-from meshctl.stages.settings.resolve import resolve
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -84,7 +81,7 @@ def opened(world: World, text: str, name: str, asked: Loaded | None = None) -> O
     mesh = file["release"]["mesh"]
     refuse_during_upgrade(world.releases[here], mesh)
     seen = observe(door, world.releases[here], mesh, detections=catalogue.detections())
-    full = None if asked is None else release_codec.to_json(_made_from(door, asked, seen))
+    full = None if asked is None else release_codec.to_json(_made_from(world, asked))
     release = _release(world, seen, plan_file.filled(data, full, name), name)
     former = frozenset(ref for each in seen.releases for ref in each.refs)
     seen = replace(seen, objects={**webhooks(door), **look(door, release.refs | former)})
@@ -124,26 +121,12 @@ def _release(world: World, seen: Observation, content: Mapping[str, Any], name: 
     return replace(release, inventory=before)
 
 
-def _made_from(door: ports.Cluster, asked: Loaded, seen: Observation) -> Release:
+def _made_from(world: World, asked: Loaded) -> Release:
     """A release of some inputs, for the leaves that a file leaves out."""
     [cluster] = asked.mesh.clusters
-    values = resolve(asked, cluster, seen)
-    desired = render(values, owner=asked.mesh.name, install=True)
-    live = {**webhooks(door), **look(door, desired.refs)}
-    desired = held_back(desired, live, values.revision)
-    return Release(
-        mesh=asked.mesh.name,
-        cluster=cluster.name,
-        generation=0,
-        status=Status.PENDING,
-        version=values.version.full,
-        revision=values.revision,
-        profile=values.profile,
-        namespace=values.namespace,
-        created="",
-        manifest=desired,
-        values=values.own(),
-        asked=asked_of(asked, cluster),
+    draft = drafted(world, asked, cluster)
+    return replace(
+        draft.release, manifest=held_back(draft.desired, draft.seen.objects, draft.values.revision)
     )
 
 

@@ -46,16 +46,15 @@ def prove(world: World, plan: Plan, *, seconds: float) -> Iterator[Event]:
     release = recorded_by(plan)
     body, last = plan.phases[:-1], plan.phases[-1:]
     yield from do(world, replace(plan, phases=body), held=True)
-    if _has_injector(release):
-        try:
-            yield from _webhooks(world, plan.cluster, release, min(seconds, MOST))
-        except UnreachableError as error:
-            raise stopped(error) from error
-        except FailedError as error:
-            yield Failed(_GROUP, _SUBJECT, error)
-            with suppress(MeshctlError):  # the cause matters more
-                world.releases[plan.cluster].write(replace(release, status=Status.FAILED))
-            raise
+    try:
+        yield from answered(world, plan.cluster, release, seconds=min(seconds, MOST))
+    except UnreachableError as error:
+        raise stopped(error) from error
+    except FailedError as error:
+        yield Failed(_GROUP, _SUBJECT, error)
+        with suppress(MeshctlError):  # the cause matters more
+            world.releases[plan.cluster].write(replace(release, status=Status.FAILED))
+        raise
     yield from do(world, replace(plan, phases=last), held=True)
 
 
@@ -84,8 +83,18 @@ def _has_injector(release: Release) -> bool:
     )
 
 
-def _webhooks(world: World, cluster: str, release: Release, seconds: float) -> Iterator[Event]:
-    """Ask until they answer as they should: the API server learns of a new pod a moment after it is ready."""
+def answered(world: World, cluster: str, release: Release, *, seconds: float = MOST) -> Iterator[Event]:
+    """Wait until the webhooks of a release's control plane answer; see `stages.gating.probe`.
+
+    The API server learns of a new pod a moment after it is ready. A control plane without an injector of
+    its own is not asked.
+
+    Raises:
+        FailedError: `webhooks-silent`: they do not in time; says why.
+        UnreachableError: the API server does not answer.
+    """
+    if not _has_injector(release):
+        return
     door = world.clusters[cluster]
     give_up = world.clock.monotonic() + seconds
     yield Started(_GROUP, _SUBJECT)
@@ -100,9 +109,10 @@ def _webhooks(world: World, cluster: str, release: Release, seconds: float) -> I
             return
         if world.clock.monotonic() >= give_up:
             raise FailedError(
-                "webhook-silent",
+                "webhooks-silent",
                 f"the webhooks of Istio {release.version} do not answer as they should: {fault}",
-                hint="`meshctl check` and istiod's log tell more",
+                hint="see istiod's log, and whether the API server reaches it on port 15017; "
+                "`meshctl check` tells more",
             )
         yield Waiting(_GROUP, _SUBJECT, fault)
         world.clock.sleep(PAUSE)

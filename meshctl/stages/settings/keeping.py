@@ -33,22 +33,35 @@ def kept(asked: Loaded, releases: Sequence[Release]) -> tuple[str, str]:
     Raises:
         ConfigError: several revisions run, none of them the unnamed one, and none is named.
     """
-    found = {each.revision: each for each in standing(releases, asked.mesh.name)}
+    versions = {each.revision: each.version for each in standing(releases, asked.mesh.name)}
+    return followed(asked, versions, f"choose one of {listed(versions)}, or a new one")
+
+
+def followed(asked: Loaded, versions: Mapping[str, str], hint: str) -> tuple[str, str]:
+    """The version and the revision of one of the control planes there; empty where the input says its own.
+
+    Args:
+        asked: what was given, for one cluster.
+        versions: of the control planes there, by their revision, empty for the unnamed one.
+        hint: what to do where the choice is not clear.
+
+    Raises:
+        ConfigError: there are several, none of them the unnamed one, and none is named.
+    """
     said = said_revision(asked)
     revision = said or ""
-    if said is None and found and revision not in found:
-        if len(found) > 1:
+    if said is None and versions and revision not in versions:
+        if len(versions) > 1:
             raise ConfigError(
                 "several-revisions",
-                f"{len(found)} revisions of mesh {asked.mesh.name!r} run here",
+                f"{len(versions)} revisions of mesh {asked.mesh.name!r} run here",
                 where=Where("--revision"),
-                hint=f"choose one of {listed(found)}, or a new one",
+                hint=hint,
             )
-        [revision] = found
-    there = found.get(revision)
-    minor = ".".join(there.version.split(".")[:2]) if there else ""
-    keeps = there is not None and asked.wanted.removeprefix("v") in ("", minor)
-    return there.version if there and keeps else "", revision if said is None else ""
+        [revision] = versions
+    version = versions.get("" if revision == DEFAULT else revision, "")
+    keeps = asked.wanted.removeprefix("v") in ("", ".".join(version.split(".")[:2]))
+    return version if keeps else "", revision if said is None else ""
 
 
 def said_revision(asked: Loaded) -> str | None:

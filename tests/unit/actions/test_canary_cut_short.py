@@ -47,7 +47,7 @@ class TestWhoFollowsTheTags:
         error = failed(begin(ground.run, ground.preview()))
         assert error.code == "promotion-failed"
         assert "web-1 rejected what it was sent; it was not moved back" in error.message
-        assert "resume` tries again" in error.hint
+        assert "resume` tries it again" in error.hint
         assert "abort` takes all back" in error.hint
         assert ground.places()["tied"] == {NEW}
         assert ground.under_way.stage is Stage.PROMOTION

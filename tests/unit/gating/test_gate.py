@@ -491,22 +491,6 @@ def test_a_silent_istiod_that_was_never_ready_has_no_proxies_where_nobody_was_le
             attached(world)
 
 
-def test_webhooks_that_are_not_there_yet_are_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    answers = iter(["no CA bundle", "no CA bundle", ""])
-    monkeypatch.setattr(gate, "webhook_answers", lambda *_, **__: next(answers))
-    with a_world(istiods={}) as world:
-        events = list(gate.answered(world, "home", revision="new"))
-    assert events == [Waiting("gate", "webhooks of revision new", "no CA bundle")]
-
-
-def test_webhooks_that_do_not_come_are_told_with_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gate, "webhook_answers", lambda *_, **__: "connection refused")
-    with a_world(istiods={}) as world, pytest.raises(FailedError) as caught:
-        list(gate.answered(world, "home", revision="new", seconds=5))
-    assert caught.value.code == "webhooks-silent"
-    assert caught.value.message.endswith("after 5 s: connection refused")
-
-
 def test_what_proxies_reject_can_be_asked_for_alone() -> None:
     configs = (
         client_config("web-1", LDS="ERROR", error="no such filter"),
