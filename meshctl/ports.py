@@ -134,8 +134,20 @@ class Cluster(Protocol):
         """Watch a kind, beginning with what exists; re-lists by itself when the server forgets."""
         ...
 
-    def token(self, namespace: str, account: str, *, audiences: Sequence[str], seconds: int) -> str:
-        """A short-lived token of a service account (TokenRequest). Never log it."""
+    def token(
+        self,
+        namespace: str,
+        account: str,
+        *,
+        audiences: Sequence[str] = (),
+        seconds: int,
+        bound: Object | None = None,
+    ) -> str:
+        """A token of a service account (TokenRequest). Never log it.
+
+        Without `audiences` it is for the API server itself. With `bound`, a Secret or Pod of that namespace,
+        it ends when that object is gone.
+        """
         ...
 
     def allowed(self, verb: str, group: str, resource: str, namespace: str = "", name: str = "") -> bool:

@@ -276,7 +276,15 @@ class FakeCluster:
                 self._watches.append(watch)
             return watch
 
-    def token(self, namespace: str, account: str, *, audiences: Sequence[str], seconds: int) -> str:
+    def token(
+        self,
+        namespace: str,
+        account: str,
+        *,
+        audiences: Sequence[str] = (),
+        seconds: int,
+        bound: Object | None = None,
+    ) -> str:
         if self.get(Ref("v1", "ServiceAccount", namespace, account)) is None:
             raise FailedError("not-found", f"there is no ServiceAccount {namespace}/{account}")
         return f"token-of-{namespace}-{account}-for-{'-'.join(audiences)}"

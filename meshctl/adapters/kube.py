@@ -201,13 +201,22 @@ class KubeCluster:
         selector = [("fieldSelector", f"metadata.name={name}")] if name else []
         return KubeWatch(self._http, self._clock, path, (api_version, kind), selector, seconds)
 
-    def token(self, namespace: str, account: str, *, audiences: Sequence[str], seconds: int) -> str:
-        """A short-lived token of a service account."""
-        body = {
-            "apiVersion": "authentication.k8s.io/v1",
-            "kind": "TokenRequest",
-            "spec": {"audiences": [*audiences], "expirationSeconds": seconds},
-        }
+    def token(
+        self,
+        namespace: str,
+        account: str,
+        *,
+        audiences: Sequence[str] = (),
+        seconds: int,
+        bound: Object | None = None,
+    ) -> str:
+        """A token of a service account."""
+        spec: dict[str, Any] = {"audiences": [*audiences], "expirationSeconds": seconds}
+        if bound is not None:
+            ref = bound.ref
+            to = {"apiVersion": ref.api_version, "kind": ref.kind, "name": ref.name, "uid": bound.uid}
+            spec["boundObjectRef"] = to
+        body = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": spec}
         path = f"/api/v1/namespaces/{namespace}/serviceaccounts/{account}/token"
         doing = f"ask for a token of ServiceAccount {namespace}/{account}"
         return str(self._ask("POST", path, doing, body=body, asks=True)["status"]["token"])

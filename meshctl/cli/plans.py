@@ -11,6 +11,7 @@ from meshctl.model.plan import (
     Delete,
     Evict,
     Inherit,
+    Provide,
     Record,
     Relabel,
     Restart,
@@ -65,6 +66,8 @@ def _lines(step: Step) -> list[str]:
             if len(step.changes) > most:
                 shown.append(f"    and {len(step.changes) - most} more (-o json shows all)")
             return [f"~ {step.ref}", *shown]
+        case Provide():
+            return [f"{'~' if step.live else '+'} {step.ref}{_because(step.why)}"]
         case Delete():
             return [f"- {step.ref}{_because(step.why)}"]
         case Inherit():

@@ -32,6 +32,51 @@ class Role(StrEnum):
     """Runs an istiod for others, and has no workloads in the mesh."""
 
 
+class Source(StrEnum):
+    """Where the certificate authorities of a mesh's clusters come from."""
+
+    THERE = "there"
+    """Whatever the clusters have: Secrets of the user's own, or what istiod makes itself."""
+    MANAGED = "managed"
+    """An intermediate for each cluster, issued by us under a root that the operator keeps."""
+    FILES = "files"
+    """Files of the user's, a folder for each cluster."""
+    SELF_SIGNED = "self-signed"
+    """Made by the istiod of each cluster; clusters do not trust each other."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trust:
+    """What vouches for the identities of a mesh.
+
+    Attributes:
+        source: where authorities come from.
+        root: folder of the roots that `meshctl ca init` made; of use where the source is MANAGED.
+        files: folder of a cluster's files, with `{cluster}` for its name; of use where the source is FILES.
+        days: length of an intermediate's validity.
+        constrained: whether intermediates may sign names of the mesh's trust domains alone.
+    """
+
+    source: Source = Source.THERE
+    root: str = ""
+    files: str = ""
+    days: int = 730
+    constrained: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """The tokens by which the istiods of a mesh read each other's clusters.
+
+    Attributes:
+        days: length of a token's life; an API server may cut it.
+        long_lived: whether they never end.
+    """
+
+    days: int = 90
+    long_lived: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class Cluster:
     """One cluster of a mesh.
@@ -44,6 +89,8 @@ class Cluster:
         control_plane: name of the cluster whose istiod serves this one; empty: its own.
         address: IP address or host name at which clusters that it serves reach its istiod; empty: unknown.
         gateway: whether it has an east-west gateway; None: where the topology asks for one.
+        kubeconfig: file in which its context is; empty: where the command line says.
+        server: address of its API server as other clusters reach it; empty: as the kubeconfig says.
     """
 
     name: str
@@ -53,6 +100,8 @@ class Cluster:
     control_plane: str = ""
     address: str = ""
     gateway: bool | None = None
+    kubeconfig: str = ""
+    server: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +131,8 @@ class Mesh:
         trust_domain: of the mesh's identities; empty is Istio's default.
         trusted: other trust domains whose identities count as this mesh's own.
         networks: those whose gateways are said.
+        trust: what vouches for its identities.
+        tokens: by which its istiods read each other's clusters.
         beside: networks of other meshes, whose identities are trusted and whose services are called.
     """
 
@@ -92,6 +143,8 @@ class Mesh:
     trusted: tuple[str, ...] = ()
     networks: tuple[Network, ...] = ()
     beside: tuple[str, ...] = ()
+    trust: Trust = field(default_factory=Trust)
+    tokens: Tokens = field(default_factory=Tokens)
 
     @property
     def spans_networks(self) -> bool:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 if TYPE_CHECKING:
     from meshctl.model.objects import Object, Ref
+    from meshctl.model.recipe import Recipe
     from meshctl.model.release import Release
 
 
@@ -75,6 +76,20 @@ class Apply:
     def ref(self) -> Ref:
         """What is applied."""
         return self.object.ref
+
+
+@dataclass(frozen=True, slots=True)
+class Provide:
+    """Make an object by a recipe when its turn comes, and send it: it holds a key or a token.
+
+    `live` is whether there is one that it takes the place of.
+    """
+
+    part: str
+    ref: Ref
+    recipe: Recipe
+    why: str = ""
+    live: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,7 +233,7 @@ class Record:
 
 
 Step: TypeAlias = (
-    Apply | Delete | Inherit | Relabel | Restart | Evict | Strip | Save | Restore | Await | Record
+    Apply | Provide | Delete | Inherit | Relabel | Restart | Evict | Strip | Save | Restore | Await | Record
 )
 
 

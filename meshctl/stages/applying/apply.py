@@ -20,6 +20,7 @@ from meshctl.model.plan import (
     Delete,
     Evict,
     Inherit,
+    Provide,
     Record,
     Relabel,
     Restart,
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 
     from meshctl.model.event import Event
     from meshctl.model.plan import Phase, Plan, Step
+    from meshctl.model.recipe import Recipe
     from meshctl.model.release import Release
     from meshctl.ports import Clock, Cluster, Files, Releases
 
@@ -59,6 +61,7 @@ def apply(
     *,
     held: bool = False,
     heed: Callable[[], None] | None = None,
+    provide: Callable[[Recipe], Object] | None = None,
 ) -> Iterator[Event]:
     """Do `plan`, telling what happens as it happens.
 
@@ -75,6 +78,7 @@ def apply(
         held: whether the caller holds the mesh's lock.
         heed: called every few seconds while steps are under way; what it raises ends them, as though one
             had failed.
+        provide: makes what a recipe says; needed for a plan that has one.
 
     Raises:
         ConflictError: somebody else is at work on the mesh, or was since the plan was made, or has taken the
@@ -88,7 +92,7 @@ def apply(
     with releases.lock(record.mesh) if record and not held else nullcontext():
         if record:
             _check_current(releases, record)
-        run = _Run(cluster, releases, files, clock, heed)
+        run = _Run(cluster, releases, files, clock, heed, provide)
         groups = Counter(step.part for step in plan.steps)
         begun: dict[str, float] = {}
         for phase in plan.phases:
@@ -221,6 +225,7 @@ class _Run:
     files: Files
     clock: Clock
     heed: Callable[[], None] | None
+    provide: Callable[[Recipe], Object] | None
 
     def take(self, step: Step, tell: Callable[[Event], None], stop: threading.Event) -> None:
         group, subject = step.part, _subject(step)
@@ -228,6 +233,8 @@ class _Run:
         match step:
             case Apply():
                 tell(self._apply(step, tell, stop))
+            case Provide():
+                tell(self._provide(step))
             case Delete():
                 foreground = step.ref.kind in _FOREGROUND
                 there = self.cluster.delete(step.ref, foreground=foreground, grace=step.grace)
@@ -296,6 +303,11 @@ class _Run:
         count = len(step.changes)
         return Changed(group, subject, f"{count} field{'s' * (count != 1)} changed" if count else "changed")
 
+    def _provide(self, step: Provide) -> Event:
+        assert self.provide, "a plan with recipes is done with somebody who makes them"
+        self.cluster.apply(self.provide(step.recipe), take_over=True)
+        return Changed(step.part, _subject(step), "replaced" if step.live else "created")
+
     def _restart(self, step: Restart) -> Event:
         group, subject = step.part, _subject(step)
         template = {"metadata": {"annotations": {RESTARTED: step.moment}}}
@@ -363,7 +375,18 @@ def _subject(step: Step) -> str:
             return step.file
         case Record():
             return f"{step.release.mesh} generation {step.release.generation}"
-        case Apply() | Delete() | Inherit() | Relabel() | Restart() | Evict() | Strip() | Restore() | Await():
+        case (
+            Apply()
+            | Provide()
+            | Delete()
+            | Inherit()
+            | Relabel()
+            | Restart()
+            | Evict()
+            | Strip()
+            | Restore()
+            | Await()
+        ):
             return str(step.ref)
         case _:
             assert_never(step)

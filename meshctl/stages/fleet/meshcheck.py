@@ -28,6 +28,7 @@ _SPOKEN = {
     "list": "a list",
     "boolean": "true or false",
     "port": "a port, 1 to 65535",
+    "days": "a number of days, 1 to 36500",
     "address": "an IP address or a host name",
     **dict.fromkeys(("map", *DEEP), "a map"),
     **dict.fromkeys(("text", "profile", "platform"), "text"),
@@ -124,6 +125,8 @@ def _fits(kind: str, value: Any) -> bool:
             return isinstance(value, bool)
         case "port":
             return isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= 65535
+        case "days":
+            return isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= 36500
         case "address":
             return isinstance(value, str) and (is_ip(value) or is_host(value))
         case _:

@@ -5,7 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from meshctl.model.mesh import TRUST_DOMAIN, Cluster, Layer, Mesh, Network, NetworkGateway, Overlay, Role
+from meshctl.model.mesh import (
+    TRUST_DOMAIN,
+    Cluster,
+    Layer,
+    Mesh,
+    Network,
+    NetworkGateway,
+    Overlay,
+    Role,
+    Source,
+    Tokens,
+    Trust,
+)
 from meshctl.model.values import merge, put
 from meshctl.stages.fleet import meshcheck, topologycheck
 from meshctl.stages.fleet.meshshape import API_VERSION, KIND, settings, shape
@@ -99,7 +111,24 @@ def _mesh(tree: Tree, all_trees: Iterable[Tree]) -> Mesh:
         trusted=tuple(each for each in trusted if each != own),
         networks=tuple(_network(each) for each in spec.get("networks", ())),
         beside=tuple(sorted(beside - {""})),
+        trust=_trust(trust),
+        tokens=_tokens(spec.get("remoteSecrets") or {}),
     )
+
+
+def _trust(said: Tree) -> Trust:
+    usual = Trust()
+    return Trust(
+        Source(said.get("ca", Source.THERE)),
+        root=said.get("root", ""),
+        files=said.get("files", ""),
+        days=said.get("days", usual.days),
+        constrained=said.get("nameConstraints", False),
+    )
+
+
+def _tokens(said: Tree) -> Tokens:
+    return Tokens(said.get("days", Tokens().days), said.get("longLived", False))
 
 
 def _cluster(said: Tree, clusters: list[Tree]) -> Cluster:
@@ -112,6 +141,8 @@ def _cluster(said: Tree, clusters: list[Tree]) -> Cluster:
         control_plane=topologycheck.control_plane(said, clusters),
         address=said.get("address", ""),
         gateway=said.get("eastWestGateway"),
+        kubeconfig=said.get("kubeconfig", ""),
+        server=said.get("server", ""),
     )
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from meshctl.model.mesh import Role
+from meshctl.model.mesh import Role, Source
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,6 +20,7 @@ Type: TypeAlias = Literal[
     "text",
     "boolean",
     "port",
+    "days",
     "address",
     "profile",
     "platform",
@@ -29,9 +30,9 @@ Type: TypeAlias = Literal[
 ]
 """What may stand at a place.
 
-`text` is never a number; `port` is 1 to 65535; `address` is an IP address or a host name; `profile` and
-`platform` are names of the catalogue. `values`, `meshConfig` and `components` are what an IstioOperator
-takes under these names.
+`text` is never a number; `port` is 1 to 65535; `days` are 1 to 36500; `address` is an IP address or a
+host name; `profile` and `platform` are names of the catalogue. `values`, `meshConfig` and `components` are
+what an IstioOperator takes under these names.
 """
 
 _NAME = r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$"
@@ -111,7 +112,8 @@ def _spec() -> dict[str, Shape]:
         "compatibilityVersion": Shape("text", "Behave by default as this minor did.", setting=True),
         **settings(),
         "meshID": Shape("text", "Istio's mesh ID; not given: the mesh's name.", pattern=_LABEL),
-        "trust": Shape("map", "Whose identities are trusted.", keys=_trust()),
+        "trust": Shape("map", "Whose identities are trusted, and what vouches for them.", keys=_trust()),
+        "remoteSecrets": Shape("map", "How istiods read the clusters of others.", keys=_links()),
         "networks": Shape(
             "list",
             "Networks; not given: those that clusters name. Once given, clusters name only these.",
@@ -131,6 +133,30 @@ def _trust() -> dict[str, Shape]:
             "Further trust domains that count as its own; those of the other meshes of the file do already.",
             of=Shape("text", "A trust domain.", pattern=_TRUST_DOMAIN),
         ),
+        "ca": Shape(
+            "text",
+            "managed: an intermediate for each cluster, under the root of `meshctl ca init`; files: files of "
+            "yours; self-signed: istiod makes its own; there: whatever the cluster has. Not given: there.",
+            choices=tuple(each.value for each in Source),
+        ),
+        "root": Shape("text", "Of `managed`: folder of the root; not given: `ca` beside this file."),
+        "files": Shape(
+            "text",
+            "Of `files`: folder of a cluster's files, `{cluster}` standing for its name: pki/{cluster}.",
+        ),
+        "days": Shape("days", "Of `managed`: days that an intermediate is valid; not given: 730."),
+        "nameConstraints": Shape(
+            "boolean", "Of `managed`: whether intermediates sign names of the mesh's trust domains only."
+        ),
+    }
+
+
+def _links() -> dict[str, Shape]:
+    return {
+        "days": Shape(
+            "days", "Days that the tokens are valid by which istiods read clusters; not given: 90."
+        ),
+        "longLived": Shape("boolean", "Whether these tokens never end."),
     }
 
 
@@ -153,6 +179,10 @@ def _cluster() -> dict[str, Shape]:
     return {
         "name": Shape("text", "Name by which the whole mesh knows it.", required=True, pattern=_NAME),
         "context": Shape("text", "Context in the kubeconfig; not given: the current one."),
+        "kubeconfig": Shape("text", "File in which the context is; not given: as kubectl finds it."),
+        "server": Shape(
+            "text", "URL of its API server as other clusters reach it; not given: the context's."
+        ),
         "role": Shape(
             "text",
             "primary: an istiod of its own; remote: served by another cluster's; external: an istiod for "

@@ -12,6 +12,7 @@ from meshctl.model.plan import (
     Delete,
     Evict,
     Inherit,
+    Provide,
     Record,
     Relabel,
     Restart,
@@ -100,9 +101,9 @@ def on(ref: Ref, verbs: Iterable[str], why: str, names: Mapping[tuple[str, str],
 
 def _rights(step: Step, names: Mapping[tuple[str, str], str]) -> Iterator[Right]:
     match step:
-        case Apply(live=None):
+        case Apply(live=None) | Provide(live=False):
             yield from on(step.ref, ("get", "patch", "create"), SEND, names)
-        case Apply():
+        case Apply() | Provide():
             yield from on(step.ref, ("get", "patch"), SEND, names)
         case Delete():
             yield from on(step.ref, ("delete",), GO, names)

@@ -11,6 +11,7 @@ from meshctl.model.plan import (
     Delete,
     Evict,
     Inherit,
+    Provide,
     Record,
     Relabel,
     Restart,
@@ -39,9 +40,9 @@ def plan_data(plan: Plan) -> dict[str, Any]:
 def word(step: Step) -> str:
     """What a step does, in a word; empty for one that changes nothing of the mesh's."""
     match step:
-        case Apply(live=None) | Restore(live=None):
+        case Apply(live=None) | Restore(live=None) | Provide(live=False):
             return "create"
-        case Apply() | Restore():
+        case Apply() | Restore() | Provide():
             return "change"
         case Delete():
             return "remove"
@@ -82,6 +83,8 @@ def _data(step: Step) -> dict[str, Any]:
                 for seen, wanted in [as_shown(each)]
             ]
             return {"do": word(step), "part": step.part, **_named(step), "changes": changes}
+        case Provide():
+            return {"do": word(step), "part": step.part, **_named(step), "changes": [], "why": step.why}
         case Delete():
             return {"do": "remove", "part": step.part, **_named(step), "why": step.why}
         case Inherit():
@@ -126,7 +129,7 @@ def _data(step: Step) -> dict[str, Any]:
 
 
 def _named(
-    step: Apply | Delete | Inherit | Relabel | Restart | Evict | Strip | Restore | Await,
+    step: Apply | Provide | Delete | Inherit | Relabel | Restart | Evict | Strip | Restore | Await,
 ) -> dict[str, str]:
     ref = step.ref
     return {"apiVersion": ref.api_version, "kind": ref.kind, "namespace": ref.namespace, "name": ref.name}

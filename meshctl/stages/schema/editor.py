@@ -256,6 +256,8 @@ def _shape(said: Shape, definitions: dict[str, Any]) -> dict[str, Any]:
             return about | {"type": "boolean"}
         case "port":
             return about | {"type": "integer", "minimum": 1, "maximum": 65535}
+        case "days":
+            return about | {"type": "integer", "minimum": 1, "maximum": 36500}
         case "profile":
             return about | {"enum": list(catalogue.profiles())}
         case "platform":
