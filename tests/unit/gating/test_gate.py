@@ -2,48 +2,28 @@
 
 from __future__ import annotations
 
-import copy
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from meshctl import pki
 from meshctl.actions import gate
 from meshctl.errors import AccessError, ConfigError, FailedError, UnreachableError
 from meshctl.model.event import Done, Event, Started, Waiting
 from meshctl.model.objects import Ref
 from meshctl.model.upgrade import Gate, Method, Mover
 from meshctl.ports import World
-from tests.envoys import FakeEnvoy, context
-from tests.fakes import NOON, FakeClock, FakeFiles
+from tests.envoys import context
+from tests.fakes import NOON, FakeClock
 from tests.istiods import (
-    AskedCluster,
-    FakeIstiod,
     client_config,
-    istiod_pod,
-    mesh_ca,
-    proxied_pod,
-    root_config_map,
 )
+from tests.unit.gating.ground import ROOT, a_world, envoy, istiod, moved
 
-ROOT = pki.serial(mesh_ca().root)
 WEB = (("shop", "web-1"),)
 REJECTED = "listener_manager.lds.update_rejected"
-
-
-def moved(name: str = "web-1", *, revision: str = "new", ready: bool = True, **more: Any) -> dict[str, Any]:
-    pod = copy.deepcopy(proxied_pod(name, revision=revision, **more))
-    pod["status"]["conditions"] = [{"type": "Ready", "status": "True" if ready else "False"}]
-    return pod
-
-
-def envoy(**told: Any) -> FakeEnvoy:
-    certs = told.pop("certs", [context(root=ROOT)])
-    return FakeEnvoy(certs=certs, **told)
 
 
 class Turning(FakeClock):
@@ -57,28 +37,6 @@ class Turning(FakeClock):
         super().sleep(seconds)
         if self._turns:
             self._turns.pop(0)()
-
-
-@contextmanager
-def a_world(
-    *pods: dict[str, Any],
-    istiods: dict[str, FakeIstiod],
-    envoys: dict[str, FakeEnvoy] | None = None,
-    revision: str = "new",
-    clock: FakeClock | None = None,
-    broken: dict[str, Exception] | None = None,
-) -> Iterator[World]:
-    with ExitStack() as stack:
-        ports = {name: stack.enter_context(istiod).port for name, istiod in istiods.items()}
-        makers = [istiod_pod(name, revision=revision) for name in istiods]
-        cluster = AskedCluster(root_config_map(), *makers, *pods, ports=ports, broken=broken)
-        for name, each in (envoys or {}).items():
-            cluster.targets["shop", name, 15000] = ("127.0.0.1", stack.enter_context(each).port)
-        yield World({"home": cluster}, {}, clock or FakeClock(), FakeFiles())
-
-
-def istiod(*configs: Any, **more: Any) -> FakeIstiod:
-    return FakeIstiod(*configs, host="istiod-new.istio-system.svc", **more)
 
 
 def passing(world: World, *, pods: gate.Pods = WEB, batch: str = "", **terms: Any) -> list[Event]:
@@ -423,72 +381,6 @@ def test_pods_of_a_workload_are_found_by_their_owners() -> None:
             for kind, name in (("Deployment", "web"), ("StatefulSet", "db"))
         ]
         assert gate.pods_of(world.clusters["home"], workloads) == (("shop", "db-0"), ("shop", "web-1"))
-
-
-def attached(world: World, revision: str = "new") -> tuple[str, ...]:
-    return gate.attached(world, "home", revision=revision)
-
-
-def test_attached_are_streams_and_pods_that_the_revision_made() -> None:
-    leaving = moved("web-3")
-    leaving["metadata"]["finalizers"] = ["example.com/stays"]
-    pods = [moved("web-1"), moved("web-2"), leaving, moved("web-4", revision="other")]
-    talker = istiod(client_config("web-1"), client_config("gone-1"), client_config("away-1", cluster="away"))
-    with a_world(*pods, istiods={"istiod-1": talker}) as world:
-        world.clusters["home"].delete(Ref("v1", "Pod", "shop", "web-3"))
-        assert attached(world) == ("shop/away-1", "shop/web-1", "shop/web-2")
-
-
-def test_attached_without_an_istiod_are_the_pods_that_say_so() -> None:
-    with a_world(moved(revision="default"), istiods={}) as world:
-        assert attached(world, "") == ("shop/web-1",)
-        assert attached(world) == ()
-
-
-def test_an_istiod_that_runs_and_does_not_say_is_no_proof_that_nobody_is_attached() -> None:
-    silent = istiod_pod("istiod-2", revision="new")
-    with a_world(silent, istiods={"istiod-1": istiod()}) as world:
-        assert attached(world) == ()  # none of its containers runs
-        running = [{"name": "discovery", "state": {"running": {}}}]
-        world.clusters["home"].edit(  # type: ignore[attr-defined]
-            Ref("v1", "Pod", "istio-system", "istiod-2"), {"status": {"containerStatuses": running}}
-        )
-        with pytest.raises(UnreachableError) as caught:
-            attached(world)
-    assert "istiod-2 did not say which proxies it has" in caught.value.message
-
-
-@pytest.mark.parametrize(("state", "is_known"), [({"waiting": {}}, True), ({"running": {}}, False)])
-def test_an_only_istiod_that_is_silent_has_proxies_unless_it_is_stopped(
-    state: dict[str, Any], is_known: bool
-) -> None:
-    silent = istiod_pod("istiod-1", revision="new")
-    silent["status"]["containerStatuses"] = [{"name": "discovery", "state": state}]
-    with a_world(silent, moved(), istiods={}) as world:
-        if is_known:
-            assert attached(world) == ("shop/web-1",)
-        else:
-            with pytest.raises(UnreachableError):
-                attached(world)
-
-
-@pytest.mark.parametrize(
-    ("ready", "rider", "is_known"), [("False", "old", True), ("True", "old", False), ("False", "new", False)]
-)
-def test_a_silent_istiod_that_was_never_ready_has_no_proxies_where_nobody_was_led_there(
-    ready: str, rider: str, is_known: bool
-) -> None:
-    silent = istiod_pod("istiod-1", revision="new")
-    silent["status"]["containerStatuses"] = [{"name": "discovery", "state": {"running": {}}}]
-    silent["status"]["conditions"] = [{"type": "Ready", "status": ready}]
-    with a_world(silent, moved(revision=rider), istiods={}) as world:
-        if is_known:
-            assert gate.attached(world, "home", revision="new", unused=True) == ()
-        else:
-            with pytest.raises(UnreachableError):
-                gate.attached(world, "home", revision="new", unused=True)
-        with pytest.raises(UnreachableError):
-            attached(world)
 
 
 def test_what_proxies_reject_can_be_asked_for_alone() -> None:
