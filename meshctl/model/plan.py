@@ -64,13 +64,17 @@ class Change:
 
 @dataclass(frozen=True)
 class Apply:
-    """Send `object` by server-side apply. No `changes` and `live` is None: it is new."""
+    """Send `object` by server-side apply. No `changes` and `live` is None: it is new.
+
+    `yields` are fields left to controllers that take them meanwhile, as a part has them.
+    """
 
     part: str
     object: Object
     live: Object | None = None
     changes: tuple[Change, ...] = ()
     take_over: bool = False
+    yields: tuple[tuple[str, str], ...] = ()
 
     @property
     def ref(self) -> Ref:

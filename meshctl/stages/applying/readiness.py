@@ -228,6 +228,11 @@ def _injector(obj: Object) -> str:
     return "istiod has not put its CA bundle there yet" if waiting else ""
 
 
+def _service(obj: Object) -> str:
+    waits = obj.at("spec.type") == "LoadBalancer" and not obj.at("status.loadBalancer.ingress")
+    return "nothing has given it an address yet" if waits else ""
+
+
 _RULES: Mapping[str, Callable[[Object], str]] = {
     "Namespace": _namespace,
     "CustomResourceDefinition": _definition,
@@ -239,6 +244,7 @@ _RULES: Mapping[str, Callable[[Object], str]] = {
     "Pod": _pod,
     "Job": _job,
     "MutatingWebhookConfiguration": _injector,
+    "Service": _service,
 }
 
 

@@ -183,13 +183,13 @@ def _apply(
     part: Part, obj: Object, live: Object | None, former: Sequence[Object], *, take_over: bool
 ) -> Apply | None:
     if live is None or live.is_leaving:
-        return Apply(part.name, obj, take_over=take_over)
+        return Apply(part.name, obj, take_over=take_over, yields=part.yields)
     found = changes(obj, live, part.yields, former)
     if not found:
         return None
     if any(each.drifted for each in found) and not held_by_others(found):
         take_over = True  # what was changed behind our back is put right without asking
-    return Apply(part.name, adjusted(obj, live, part.yields), live, found, take_over)
+    return Apply(part.name, adjusted(obj, live, part.yields), live, found, take_over, part.yields)
 
 
 def _leaving(desired: Manifest, seen: Observation, seconds: float) -> Iterator[Phase]:

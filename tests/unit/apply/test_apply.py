@@ -135,6 +135,19 @@ def test_a_conflict_comes_out_as_it_is(ground: Ground) -> None:
     assert found.at("data.k") == "v"
 
 
+def test_what_a_controller_has_taken_since_the_plan_was_made_is_left_to_it(ground: Ground) -> None:
+    def step(name: str) -> Apply:
+        return Apply("a", config(name), yields=(("ConfigMap", "data.k"),))
+
+    ground.cluster.seed({**config("one").content, "data": {"k": "theirs"}}, "istiod")
+    ground.do((step("one"),))
+    found = ground.cluster.get(config("one").ref)
+    assert found is not None
+    assert found.at("data.k") == "theirs"
+    ground.cluster.seed({**config("two").content, "data": {"k": "mine"}}, "kubectl-edit")
+    assert isinstance(ground.refused((step("two"),)), ConflictError)  # nothing is left to a person
+
+
 def test_a_lost_connection_says_that_the_same_command_continues(ground: Ground) -> None:
     ground.cluster.fail(
         "apply", "ConfigMap default/one", UnreachableError("cluster-unreachable", "no answer")

@@ -10,7 +10,8 @@ from meshctl.errors import FailedError, MeshctlError
 from meshctl.model.event import Changed, Event, Skipped, Unchanged, Waiting
 from meshctl.model.objects import Object, Ref
 from meshctl.model.plan import Await, Condition, Evict, Phase, Plan, Restart, Step
-from meshctl.stages.applying.apply import RESTARTED, apply
+from meshctl.stages.applying.apply import apply
+from meshctl.stages.applying.steps import RESTARTED
 from tests.fakes import FakeClock, FakeCluster, FakeFiles, FakeReleases
 from tests.unit.moving.mesh import READY, SERVED
 
