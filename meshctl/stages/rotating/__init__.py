@@ -1,0 +1,1 @@
+"""A rotation of certificate authorities: who is behind, and the plans that bring everybody on."""
