@@ -13,8 +13,10 @@ from meshctl.actions.checks import checks
 from meshctl.cli import cli
 from meshctl.model.check import Moment
 from meshctl.stages.schema import editor, fields, typed
+from meshctl.stages.fleet import standing
 from meshctl.stages.seeing import soundness
 from meshctl.stages.settings import catalogue, versions
+from meshctl.stages.trusting import judging
 
 REFERENCE = Path(__file__).parent / "reference"
 
@@ -88,6 +90,11 @@ def rules() -> str:
         "meshctl check --pre": [rule for each in checks() if each.fits(Moment.BEFORE) for rule in each.rules],
         "meshctl check": [rule for each in checks() if each.fits(Moment.AFTER) for rule in each.rules],
         "meshctl status, and meshctl check": soundness.rules(),
+        "meshctl status -f": standing.rules(),
+        "meshctl cluster verify": [
+            rule for each in checks() if each.fits(Moment.FLEET) for rule in each.rules
+        ],
+        "meshctl ca status": judging.rules(),
         "meshctl analyze": [rule for each in analyzers() for rule in each.rules],
     }
     for title, found in rooms.items():

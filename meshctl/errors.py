@@ -17,7 +17,7 @@ stop, where (`file:line path`), and what to do about it.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -69,6 +69,16 @@ class MeshctlError(Exception):
         self.where = where
         self.hint = hint
         self.details = tuple(details)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """What another process makes the same error of."""
+        return _restored, (type(self), self.args, self.__dict__)
+
+
+def _restored(kind: type[MeshctlError], args: tuple[Any, ...], state: dict[str, Any]) -> MeshctlError:
+    error = kind.__new__(kind, *args)
+    error.__dict__.update(state)
+    return error
 
 
 class ConfigError(MeshctlError):

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from meshctl.model.objects import Kind, Object, Ref
     from meshctl.model.release import Release
+    from meshctl.model.rotation import Rotation
     from meshctl.model.upgrade import Upgrade
 
 
@@ -63,7 +64,15 @@ class Cluster(Protocol):
 
     @property
     def server(self) -> str:
-        """Address of the API server, for messages."""
+        """Address of the API server, as our kubeconfig has it."""
+        ...
+
+    @property
+    def authority(self) -> bytes | None:
+        """Certificates that the API server's own is verified by, PEM.
+
+        Empty: those that this machine trusts anyway; None: it is not verified.
+        """
         ...
 
     def version(self) -> str:
@@ -87,8 +96,11 @@ class Cluster(Protocol):
         """
         ...
 
-    def names(self, kind: Kind) -> tuple[Ref, ...]:
-        """Names of all objects of a kind, without their content (metadata only)."""
+    def names(self, kind: Kind, *, labels: str = "") -> tuple[Ref, ...]:
+        """Names of all objects of a kind, without their content (metadata only).
+
+        `labels` is a selector as the API server takes it.
+        """
         ...
 
     def apply(self, obj: Object, *, take_over: bool = False, dry_run: bool = False) -> Object:
@@ -198,6 +210,18 @@ class Releases(Protocol):
         """Take the record of an upgrade away; something already gone is no error."""
         ...
 
+    def rotation(self, mesh: str) -> Rotation | None:
+        """The rotation of authorities under way in a mesh; None when there is none."""
+        ...
+
+    def write_rotation(self, mesh: str, rotation: Rotation) -> None:
+        """Create or replace the record of the rotation under way."""
+        ...
+
+    def forget_rotation(self, mesh: str) -> None:
+        """Take the record of a rotation away; something already gone is no error."""
+        ...
+
     def lock(self, mesh: str) -> AbstractContextManager[None]:
         """Hold the mesh's lease, renewed until the context closes.
 
@@ -223,11 +247,48 @@ class Files(Protocol):
         ...
 
 
+class Signer(Protocol):
+    """The roots of meshes, whose keys an operator keeps. Safe to call from several threads.
+
+    A `folder` is what `Trust.root` says; a `root` is named by the SHA-256 of its certificate, in hex.
+    Every method raises `ConfigError` where there is no such folder or root, or where its files are not sound.
+    """
+
+    def roots(self, folder: str) -> tuple[bytes, ...]:
+        """Certificates of the roots, PEM, one each, the newest first: that one signs. Needs no key."""
+        ...
+
+    def unlock(self, folder: str, root: str) -> None:
+        """Have the key of a root at hand; a person may be asked for its passphrase, once."""
+        ...
+
+    def sign(
+        self, request: bytes, now: datetime, *, folder: str, root: str, days: int, permitted: Sequence[str]
+    ) -> bytes:
+        """The certificate, PEM, of an intermediate, which may issue leaves only.
+
+        Args:
+            request: a signing request, PEM.
+            now: this moment; aware.
+            folder: where the root is.
+            root: which of them signs.
+            days: length of validity, cut to the root's own end.
+            permitted: trust domains to which names in what it signs are constrained; empty: any.
+        """
+        ...
+
+
 @dataclass(frozen=True)
 class World:
-    """Every door, bundled. `clusters` and `releases` have the same keys: names within the mesh."""
+    """Every door, bundled. `clusters` and `releases` have the same keys: names within the mesh.
+
+    `signer` is there for commands that may have to sign the authority of a cluster. `is_recorded` says that
+    the clusters answer as they did when they were observed: nothing is waited for, and nothing can change.
+    """
 
     clusters: Mapping[str, Cluster]
     releases: Mapping[str, Releases]
     clock: Clock
     files: Files
+    signer: Signer | None = None
+    is_recorded: bool = False

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import copy
 import itertools
+import json
 import queue
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -138,6 +140,10 @@ class FakeCluster:
     def server(self) -> str:
         return f"https://{self._name}.example:6443"
 
+    @property
+    def authority(self) -> bytes | None:
+        return f"authority of {self._name}".encode()
+
     def version(self) -> str:
         return self._version
 
@@ -170,8 +176,8 @@ class FakeCluster:
             ]
             return tuple(obj for obj in found if _selected(obj, labels) and _has_fields(obj, fields))
 
-    def names(self, kind: Kind) -> tuple[Ref, ...]:
-        return tuple(obj.ref for obj in self.list(kind.api_version, kind.kind))
+    def names(self, kind: Kind, *, labels: str = "") -> tuple[Ref, ...]:
+        return tuple(obj.ref for obj in self.list(kind.api_version, kind.kind, labels=labels))
 
     def apply(self, obj: Object, *, take_over: bool = False, dry_run: bool = False) -> Object:
         with self._lock:
@@ -287,7 +293,13 @@ class FakeCluster:
     ) -> str:
         if self.get(Ref("v1", "ServiceAccount", namespace, account)) is None:
             raise FailedError("not-found", f"there is no ServiceAccount {namespace}/{account}")
-        return f"token-of-{namespace}-{account}-for-{'-'.join(audiences)}"
+        if audiences:
+            return f"token-of-{namespace}-{account}-for-{'-'.join(audiences)}"
+        now = int(self._clock.now().timestamp())
+        to = {"uid": bound.uid} if bound else {}
+        claims = {"iat": now, "exp": now + seconds, "sub": f"{namespace}/{account}", "bound": to}
+        body = base64.urlsafe_b64encode(json.dumps(claims).encode()).decode().rstrip("=")
+        return f"eyJhbGciOiJub25lIn0.{body}.{'signature'.ljust(16, '0')}"
 
     def allowed(self, verb: str, group: str, resource: str, namespace: str = "", name: str = "") -> bool:
         if resource == "*":

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from meshctl.errors import ConflictError
 from meshctl.model.release import Release
+from meshctl.model.rotation import Rotation
 from meshctl.model.upgrade import Upgrade
 from tests.fake_clock import NOON, FakeClock
 from tests.fake_cluster import FakeCluster, FakeWatch
@@ -46,6 +47,7 @@ class FakeReleases:
         self.writes: list[Release] = []
         self.upgrades: dict[str, Upgrade] = {}
         self.story: list[Upgrade] = []
+        self.rotations: dict[str, Rotation] = {}
 
     def of(self, mesh: str) -> tuple[Release, ...]:
         return tuple(self.records[key] for key in sorted(self.records) if key[0] == mesh)
@@ -69,6 +71,15 @@ class FakeReleases:
 
     def forget_upgrade(self, mesh: str) -> None:
         self.upgrades.pop(mesh, None)
+
+    def rotation(self, mesh: str) -> Rotation | None:
+        return self.rotations.get(mesh)
+
+    def write_rotation(self, mesh: str, rotation: Rotation) -> None:
+        self.rotations[mesh] = rotation
+
+    def forget_rotation(self, mesh: str) -> None:
+        self.rotations.pop(mesh, None)
 
     def require_locks(self) -> None:
         if self.lost:

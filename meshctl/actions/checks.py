@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from meshctl.model.objects import Object, Ref
     from meshctl.model.release import Release
     from meshctl.model.values import Values
+    from meshctl.model.verification import FleetSeen
     from meshctl.ports import Clock, World
     from meshctl.stages.settings.load import Loaded
 
@@ -90,11 +91,12 @@ def after_install(
     for name, door in world.clusters.items():
         broken = frozenset().union(*(each.broken for each in found if each.cluster == name))
         left = max(0.0, until - world.clock.monotonic())
-        yield from run(Site(door, mesh, namespace), chosen, world.clock, wait=left, broken=broken)
+        site = Site(door, mesh, namespace, now=world.clock.now())
+        yield from run(site, chosen, world.clock, wait=left, broken=broken)
 
 
 def run(
-    site: Site,
+    site: Site | FleetSeen,
     chosen: Sequence[Check],
     clock: Clock,
     *,
@@ -130,7 +132,7 @@ def _may_change(outcome: Outcome, chosen: Sequence[Check]) -> bool:
 
 
 def _round(
-    site: Site, chosen: Sequence[Check], known: dict[str, Outcome], broken: Collection[str]
+    site: Site | FleetSeen, chosen: Sequence[Check], known: dict[str, Outcome], broken: Collection[str]
 ) -> dict[str, Outcome]:
     """One round: each check as soon as what it comes after is done."""
     done = dict(known)
@@ -172,7 +174,7 @@ def _round(
 class _Question:
     """A check being asked, in a thread that a cluster which never answers cannot make us wait for."""
 
-    site: Site
+    site: Site | FleetSeen
     check: Check
     answers: queue.SimpleQueue[str]
     result: Outcome | Exception | None = None
@@ -197,8 +199,8 @@ class _Question:
         self.answers.put(self.check.name)
 
 
-def _outcome(site: Site, check: Check, *, findings: Sequence = (), skipped: str = "") -> Outcome:  # type: ignore[type-arg]
-    return Outcome(site.cluster.name, check.name, check.rules, tuple(findings), skipped)
+def _outcome(site: Site | FleetSeen, check: Check, *, findings: Sequence = (), skipped: str = "") -> Outcome:  # type: ignore[type-arg]
+    return Outcome(site.name, check.name, check.rules, tuple(findings), skipped)
 
 
 def _site_before(world: World, asked: Loaded, cluster: Cluster) -> Site:

@@ -12,7 +12,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from meshctl.model.event import Event
+    from meshctl.model.objects import Object
     from meshctl.model.plan import Plan
+    from meshctl.model.recipe import Recipe
     from meshctl.ports import World
 
 
@@ -20,9 +22,15 @@ def do(
     world: World, plan: Plan, *, held: bool = False, heed: Callable[[], None] | None = None
 ) -> Iterator[Event]:
     """Do a plan in its cluster; see `stages.applying.apply.apply`."""
+
+    def provide(recipe: Recipe) -> Object:
+        from meshctl.actions import providing  # `cryptography` is slow to import, and few plans need it
+
+        return providing.provide(world, recipe)
+
     name = plan.cluster
     doors = (world.clusters[name], world.releases[name], world.files, world.clock)
-    return apply(*doors, plan, held=held, heed=heed)
+    return apply(*doors, plan, held=held, heed=heed, provide=provide)
 
 
 def require_same(planned: Plan, now: Plan, against: Sequence[str] = ()) -> None:

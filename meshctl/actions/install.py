@@ -9,6 +9,7 @@ from meshctl.actions import rights
 from meshctl.actions.adopt import adopted, as_it_stands
 from meshctl.errors import AccessError, ConflictError, FailedError, MeshctlError
 from meshctl.model.event import Changed, Done, Failed, Skipped, Unchanged
+from meshctl.model.labels import MESH
 from meshctl.model.plan import Apply
 from meshctl.model.release import Release, Status
 from meshctl.stages.planning.adoption import joined, refuse_unadopted
@@ -16,6 +17,7 @@ from meshctl.stages.planning.claims import Claims
 from meshctl.stages.planning.plan import plan
 from meshctl.stages.planning.records import standing
 from meshctl.stages.planning.tags import held_back
+from meshctl.stages.removing.belongings import comes_with_istiod, own_secrets
 from meshctl.stages.rendering.render import render
 from meshctl.stages.seeing.observe import inventory, look, observe, webhooks
 from meshctl.stages.settings import catalogue, support
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from meshctl.model.event import Event
     from meshctl.model.manifest import Manifest
     from meshctl.model.mesh import Cluster
+    from meshctl.model.objects import Ref
     from meshctl.model.observation import Observation
     from meshctl.model.plan import Plan
     from meshctl.model.values import Values
@@ -154,11 +157,28 @@ def drafted(world: World, asked: Loaded, cluster: Cluster) -> Draft:
         created=world.clock.now().isoformat(timespec="seconds"),
         manifest=desired,
         values=values.own(),
-        inventory=() if seen.releases else inventory(door, kinds=seen.kinds),
+        inventory=() if seen.releases else _before(door, seen, values),
         asked=asked_of(asked, cluster),
         cause="brought in line" if stands else "install",
     )
     return Draft(values, desired, seen, release, warning or "")
+
+
+def _before(door: ports.Cluster, seen: Observation, values: Values) -> tuple[Ref, ...]:
+    """Names of all that was there before the mesh.
+
+    What comes before the install is the mesh's: an authority, what a link has made, and what the istiod that
+    serves this cluster has made since it reads it.
+    """
+    mesh = values.mesh.name
+    ours = {ref for ref, obj in seen.objects.items() if obj.labels.get(MESH) == mesh}
+    ours |= own_secrets(door, mesh).keys()
+    served = bool(ours and values.cluster.control_plane)
+    return tuple(
+        ref
+        for ref in inventory(door, kinds=seen.kinds)
+        if ref not in ours and not (served and comes_with_istiod(ref, values.namespace))
+    )
 
 
 def planned(world: World, draft: Draft, *, take_over: bool, adopt: bool, seconds: float) -> Wave:

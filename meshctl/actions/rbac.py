@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, assert_never
 
+from meshctl.model.mesh import Source
 from meshctl.model.right import Needs
 from meshctl.stages.permitting import commands
 from meshctl.stages.permitting.commands import Work
@@ -90,7 +91,15 @@ def _needs(purpose: Purpose, work: Work, wish: Wish) -> Needs:
 def _work(asked: Loaded, generations: int) -> Work:
     values = resolve(asked, asked.mesh.clusters[0])
     desired = render(values, owner=asked.mesh.name, install=True)
-    return Work(desired, asked.mesh.name, values.namespace, values.revision, tuple(range(1, generations + 1)))
+    cluster, trust = asked.mesh.clusters[0], asked.mesh.trust
+    return Work(
+        desired,
+        asked.mesh.name,
+        values.namespace,
+        values.revision,
+        tuple(range(1, generations + 1)),
+        authority=cluster.has_istiod and trust.source is not Source.THERE,
+    )
 
 
 def _homes(work: Work) -> frozenset[str]:

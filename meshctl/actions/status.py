@@ -34,7 +34,9 @@ _DAEMON_SETS: Final = ("k8s-app=istio-cni-node", "app=ztunnel")
 _HOOKS: Final = "admissionregistration.k8s.io/v1"
 
 
-def status(world: World, *, istio_namespace: str = "istio-system") -> MeshStatus:
+def status(
+    world: World, *, istio_namespace: str = "istio-system", namespaces: Mapping[str, str] | None = None
+) -> MeshStatus:
     """How the mesh stands in every cluster of `world`, whoever installed it.
 
     Only the API servers are asked, so it works while istiod does not. What cannot be read is left
@@ -43,16 +45,19 @@ def status(world: World, *, istio_namespace: str = "istio-system") -> MeshStatus
     Args:
         world: clusters to look at.
         istio_namespace: where the mesh's CA is kept.
+        namespaces: the same of single clusters, by name.
 
     Raises:
         UnreachableError: no cluster answered.
         AccessError: no cluster let us in.
     """
     now = world.clock.now()
+    homes = namespaces or {}
     with ThreadPoolExecutor(max_workers=len(world.clusters)) as threads:
         looks = {
             name: threads.submit(
-                attempt, partial(_look, cluster, world.releases.get(name), istio_namespace, now)
+                attempt,
+                partial(_look, cluster, world.releases.get(name), homes.get(name, istio_namespace), now),
             )
             for name, cluster in world.clusters.items()
         }

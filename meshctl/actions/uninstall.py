@@ -11,6 +11,7 @@ from meshctl.actions import uninject
 from meshctl.actions.backup import heading
 from meshctl.actions.detaching import refusals, servers_of, unanswered_by
 from meshctl.actions.doing import do, require_same
+from meshctl.actions.rotation_leaving import left
 from meshctl.errors import ConfigError, ConflictError, MeshctlError, Where, listed, nearest
 from meshctl.model.labels import INJECTED, MESH
 from meshctl.model.plan import Delete, Plan, Record
@@ -21,7 +22,7 @@ from meshctl.stages.moving.workloads import found
 from meshctl.stages.planning.kinds import WORKLOADS
 from meshctl.stages.planning.tags import revision_of, tags
 from meshctl.stages.removing.attached import by_xds, goes_silent, in_ambient, in_pods, leading
-from meshctl.stages.removing.belongings import is_istiod, sight
+from meshctl.stages.removing.belongings import is_istiod, own_secrets, sight
 from meshctl.stages.removing.draining import OWNED, drained
 from meshctl.stages.removing.removal import ADMISSION, doomed, removal, users_resources
 from meshctl.stages.removing.residue import residue
@@ -31,7 +32,7 @@ from meshctl.stages.seeing.observe import inventory, look, observe
 from meshctl.stages.seeing.sync import ALIVE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Collection, Iterator, Sequence
 
     from meshctl import ports
     from meshctl.model.event import Event
@@ -90,10 +91,13 @@ class Leave:
         """What is still there and was not there before, each with the reason why it stays. Only reads."""
         door = world.clusters[self.cluster]
         kinds = door.kinds()
-        return residue(self.before, inventory(door, kinds=kinds), sight(door, kinds), self.scope)
+        seen = {**sight(door, kinds), **own_secrets(door, self.scope.mesh)}
+        return residue(self.before, inventory(door, kinds=kinds), seen, self.scope)
 
 
-def uninstall(world: World, scope: Scope, *, drain: int = 2) -> Iterator[Leave]:
+def uninstall(
+    world: World, scope: Scope, *, drain: int = 2, besides: Collection[str] = ()
+) -> Iterator[Leave]:
     """Plan the removal from each cluster. Only reads; it is done by `remove`.
 
     It needs no files, and no record either: what a record does not list is found by labels and names.
@@ -102,12 +106,13 @@ def uninstall(world: World, scope: Scope, *, drain: int = 2) -> Iterator[Leave]:
         world: doors to the clusters.
         scope: how much is to go; without a name of the mesh, the only one that is recorded.
         drain: seconds that gateways and control planes may finish what is under way.
+        besides: other clusters that the mesh leaves; what becomes of their proxies is judged there.
 
     Raises:
         ConfigError: several meshes are recorded and none is named, or there is no such mesh or revision.
     """
     for name in world.clusters:
-        yield _leave(world, name, scope, drain)
+        yield _leave(world, name, scope, drain, besides)
 
 
 def remove(world: World, leave: Leave, *, drain: int = 2) -> Iterator[Event]:
@@ -133,6 +138,8 @@ def remove(world: World, leave: Leave, *, drain: int = 2) -> Iterator[Event]:
     recorded = any(isinstance(step, Record) for step in leave.plan.steps) or records.upgrade(mesh)
     with records.lock(mesh) if recorded else nullcontext():
         yield from _end_upgrade(world, leave)
+        if leave.scope.revision is None:
+            left(world, name, mesh)
         if leave.scope.revision is not None:
             _require_same(leave, _leave(world, name, leave.scope, drain))
         if leave.freeing.is_empty:
@@ -197,7 +204,7 @@ def _no_more_injection(leave: Leave) -> Plan:
     return Plan(leave.cluster, recorded)
 
 
-def _leave(world: World, name: str, scope: Scope, drain: int) -> Leave:
+def _leave(world: World, name: str, scope: Scope, drain: int, besides: Collection[str] = ()) -> Leave:
     door, records = world.clusters[name], world.releases[name]
     scope = replace(scope, mesh=scope.mesh or only_mesh(records))
     seen = observe(door, records, scope.mesh)
@@ -207,7 +214,8 @@ def _leave(world: World, name: str, scope: Scope, drain: int) -> Leave:
     with ThreadPoolExecutor(2) as pool:
         asked = pool.submit(servers_of, world, scope.namespace)
         there = pool.submit(inventory, door, kinds=seen.kinds)
-        seen = replace(seen, objects={**sight(door, seen.kinds), **look(door, listed_refs)})
+        live = {**sight(door, seen.kinds), **own_secrets(door, scope.mesh), **look(door, listed_refs)}
+        seen = replace(seen, objects=live)
         _require_mesh(records, seen, scope)
         scope = _one_or_all(seen, scope)
         steps = removal(seen, scope, there.result(), head=_head(door, seen, scope))
@@ -221,7 +229,8 @@ def _leave(world: World, name: str, scope: Scope, drain: int) -> Leave:
     unasked = ""
     if silent:
         proxies, unasked = unanswered_by(status, name, going)
-        attached += by_xds(proxies, pods, going, attached)
+        here = [each for each in proxies if each.cluster not in besides]
+        attached += by_xds(here, pods, going, attached)
         if any(obj.ref.name == _ZTUNNEL for obj in going):
             attached += in_ambient(door.list("v1", "Pod", fields=ALIVE))
     webhooks = {ref for ref in doomed(steps) if ref.kind in ADMISSION}

@@ -38,15 +38,20 @@ def report(
         AccessError: we may not forward ports into the pod.
     """
     with cluster.forward(namespace, pod, port) as (host, local):
-        stats = _get(host, local, _REJECTED, f"{namespace}/{pod}", seconds)
-        certificates = _get(host, local, _CERTIFICATES, f"{namespace}/{pod}", seconds)
+        stats = get(host, local, _REJECTED, f"{namespace}/{pod}", seconds)
+        certificates = get(host, local, _CERTIFICATES, f"{namespace}/{pod}", seconds)
     try:
         return EnvoyReport(_counters(stats), tuple(map(_context, certificates.get("certificates", ()))))
     except (AttributeError, KeyError, TypeError, ValueError) as fault:
-        raise _silent(f"{namespace}/{pod}", f"its answer is not Envoy's: {fault!r}") from fault
+        raise silent(f"{namespace}/{pod}", f"its answer is not Envoy's: {fault!r}") from fault
 
 
-def _get(host: str, port: int, path: str, place: str, seconds: float) -> Any:
+def get(host: str, port: int, path: str, place: str, seconds: float) -> Any:
+    """JSON that an Envoy answers on its forwarded admin port; `place` names its pod.
+
+    Raises:
+        UnreachableError: nothing answers there, or not as Envoy does.
+    """
     from urllib3 import HTTPConnectionPool, Timeout
     from urllib3.exceptions import HTTPError
 
@@ -55,13 +60,14 @@ def _get(host: str, port: int, path: str, place: str, seconds: float) -> Any:
         try:
             answer = pool.request("GET", path, headers={"Connection": "close"})
             if answer.status != 200:
-                raise _silent(place, f"{path} answered {answer.status}")
+                raise silent(place, f"{path} answered {answer.status}")
             return json.loads(answer.data)
         except (HTTPError, ValueError) as fault:
-            raise _silent(place, str(fault)) from fault
+            raise silent(place, str(fault)) from fault
 
 
-def _silent(place: str, words: str) -> UnreachableError:
+def silent(place: str, words: str) -> UnreachableError:
+    """The error for the Envoy of a pod that does not answer as it should; `words` say why."""
     return UnreachableError(
         "envoy-silent",
         f"the Envoy of Pod {place} does not answer on its admin port",

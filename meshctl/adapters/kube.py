@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from meshctl.adapters.clock import SystemClock
@@ -71,6 +72,15 @@ class KubeCluster:
         """Address of the API server."""
         return self._http.server
 
+    @property
+    def authority(self) -> bytes | None:
+        """Certificates that the API server's own is verified by."""
+        configuration = self._http.configuration
+        if not configuration.verify_ssl:
+            return None
+        file = configuration.ssl_ca_cert
+        return Path(file).read_bytes() if file else b""
+
     def close(self) -> None:
         """Close idle connections."""
         self._http.close()
@@ -102,9 +112,10 @@ class KubeCluster:
         items = self._items(known, namespace, query)
         return tuple(Object({**item, "apiVersion": api_version, "kind": kind}) for item in items)
 
-    def names(self, kind: Kind) -> tuple[Ref, ...]:
+    def names(self, kind: Kind, *, labels: str = "") -> tuple[Ref, ...]:
         """Names of all objects of a kind."""
-        items = self._items(kind, "", [], accept=_METADATA)
+        query = [("labelSelector", labels)] * bool(labels)
+        items = self._items(kind, "", query, accept=_METADATA)
         metas = [item["metadata"] for item in items]
         return tuple(
             Ref(kind.api_version, kind.kind, each.get("namespace", ""), each["name"]) for each in metas

@@ -21,6 +21,7 @@ T = TypeVar("T")
 
 NAMESPACE: Final = "kube-system"
 """Where records are kept, as they must outlive the mesh's own namespace."""
+_TYPE: Final = "meshctl.dev/"
 _LARGEST: Final = 1024 * 1024  # what the API server takes in one Secret
 
 
@@ -47,13 +48,11 @@ class Form:
     @property
     def type(self) -> str:
         """Type of the Secret."""
-        return f"meshctl.dev/{self.word}"
+        return f"{_TYPE}{self.word}"
 
     def pack(self, content: Mapping[str, Any]) -> bytes:
         """JSON data as bytes: the same data gives the same bytes."""
-        whole = {**content, "format": self.format}
-        text = json.dumps(whole, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-        return gzip.compress(text.encode(), 9, mtime=0)
+        return _packed({**content, "format": self.format})
 
     def unpack(self, data: bytes, name: str, read: Callable[[Mapping[str, Any]], T]) -> T:
         """What `read` makes of the JSON data in what `pack` gave.
@@ -123,3 +122,22 @@ class Form:
             return base64.b64decode(secret.at(f"data.{self.word}", ""), validate=True)
         except (binascii.Error, ValueError) as error:
             raise self.unreadable(secret.ref.name, str(error)) from error
+
+
+def rewritten(secret: Object, change: Callable[[Any], Any]) -> Object | None:
+    """A record of any form with its JSON data changed; None for what is none, or is damaged."""
+    kind = str(secret.at("type", ""))
+    word = kind.removeprefix(_TYPE)
+    if secret.ref.kind != "Secret" or word == kind:
+        return None
+    try:
+        content = json.loads(gzip.decompress(base64.b64decode(secret.at(f"data.{word}", ""))))
+    except (OSError, EOFError, ValueError):
+        return None
+    data = base64.b64encode(_packed(change(content))).decode()
+    return Object({**secret.content, "data": {word: data}})
+
+
+def _packed(content: Mapping[str, Any]) -> bytes:
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return gzip.compress(text.encode(), 9, mtime=0)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from meshctl.adapters.record import Form
 from meshctl.model.manifest import Manifest, Part
-from meshctl.model.mesh import Cluster, Layer, Mesh, Network, NetworkGateway, Role
+from meshctl.model.mesh import Cluster, Layer, Mesh, Network, NetworkGateway, Role, Source, Tokens, Trust
 from meshctl.model.objects import Object, Ref
 from meshctl.model.release import Asked, Release, Status
 
@@ -52,7 +52,7 @@ def to_json(release: Release) -> dict[str, Any]:
         "parts": [_part_to_json(part) for part in release.manifest.parts],
         "warnings": list(release.manifest.warnings),
         "values": release.values,
-        "inventory": _refs_to_json(release.inventory),
+        "inventory": refs_to_json(release.inventory),
         "labelled": [[name, [list(label) for label in labels]] for name, labels in release.labelled],
         "asked": _asked_to_json(release.asked) if release.asked else None,
         "cause": release.cause,
@@ -74,7 +74,7 @@ def from_json(content: Mapping[str, Any]) -> Release:
         created=content["created"],
         manifest=Manifest(tuple(map(_part_from_json, content["parts"])), tuple(content["warnings"])),
         values=content["values"],
-        inventory=_refs_from_json(content["inventory"]),
+        inventory=refs_from_json(content["inventory"]),
         labelled=tuple(
             (name, tuple((key, value) for key, value in labels)) for name, labels in content["labelled"]
         ),
@@ -99,11 +99,19 @@ def _asked_from_json(content: Mapping[str, Any]) -> Asked:
         Network(each["name"], tuple(NetworkGateway(**gateway) for gateway in each["gateways"]))
         for each in mesh.pop("networks")
     )
+    # Records of before a mesh.yaml said these have none of them.
+    trust, tokens = mesh.pop("trust", None), mesh.pop("tokens", None)
     plain: dict[str, Any] = {
         key: tuple(value) if isinstance(value, list) else value for key, value in mesh.items()
     }
     return Asked(
-        Mesh(**plain, clusters=tuple(clusters), networks=tuple(networks)),
+        Mesh(
+            **plain,
+            clusters=tuple(clusters),
+            networks=tuple(networks),
+            trust=Trust(**{**trust, "source": Source(trust["source"])}) if trust else Trust(),
+            tokens=Tokens(**tokens) if tokens else Tokens(),
+        ),
         tuple((Layer[each["layer"].upper()], each["spec"]) for each in content["settings"]),
     )
 
@@ -114,7 +122,7 @@ def _part_to_json(part: Part) -> dict[str, Any]:
         "component": part.component,
         "needs": list(part.needs),
         "objects": [obj.content for obj in part.objects],
-        "ready": _refs_to_json(part.ready),
+        "ready": refs_to_json(part.ready),
         "yields": [list(each) for each in part.yields],
     }
 
@@ -125,12 +133,12 @@ def _part_from_json(content: Mapping[str, Any]) -> Part:
         component=content["component"],
         needs=tuple(content["needs"]),
         objects=tuple(Object(each) for each in content["objects"]),
-        ready=_refs_from_json(content["ready"]),
+        ready=refs_from_json(content["ready"]),
         yields=tuple((kind, path) for kind, path in content["yields"]),
     )
 
 
-def _refs_to_json(refs: Iterable[Ref]) -> list[list[Any]]:
+def refs_to_json(refs: Iterable[Ref]) -> list[list[Any]]:
     """Runs of names that share version, kind and namespace: an inventory has tens of thousands."""
     runs: list[list[Any]] = []
     for ref in refs:
@@ -142,7 +150,8 @@ def _refs_to_json(refs: Iterable[Ref]) -> list[list[Any]]:
     return runs
 
 
-def _refs_from_json(runs: Iterable[Any]) -> tuple[Ref, ...]:
+def refs_from_json(runs: Iterable[Any]) -> tuple[Ref, ...]:
+    """The names in such runs."""
     return tuple(
         Ref(version, kind, namespace, name) for version, kind, namespace, names in runs for name in names
     )

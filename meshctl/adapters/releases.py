@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from meshctl.adapters.lease import Held, Lease
 from meshctl.adapters.record import NAMESPACE
 from meshctl.adapters.release_codec import FORM, decode, encode
+from meshctl.adapters.rotations import RotationRecord
 from meshctl.adapters.upgrades import UpgradeRecord
 from meshctl.errors import ConfigError
 from meshctl.model.labels import MESH
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from meshctl.model.release import Release
+    from meshctl.model.rotation import Rotation
     from meshctl.model.upgrade import Upgrade
     from meshctl.ports import Clock, Cluster
 
@@ -96,6 +98,20 @@ class ClusterReleases:
         """Take the record of an upgrade away."""
         self.require_locks()
         UpgradeRecord(self.cluster, _checked(mesh)).forget()
+
+    def rotation(self, mesh: str) -> Rotation | None:
+        """The rotation of authorities under way in a mesh; None when there is none."""
+        return RotationRecord(self.cluster, _checked(mesh)).read()
+
+    def write_rotation(self, mesh: str, rotation: Rotation) -> None:
+        """Create or replace the record of the rotation under way."""
+        self.require_locks()
+        RotationRecord(self.cluster, _checked(mesh)).write(rotation)
+
+    def forget_rotation(self, mesh: str) -> None:
+        """Take the record of a rotation away."""
+        self.require_locks()
+        RotationRecord(self.cluster, _checked(mesh)).forget()
 
     @contextmanager
     def lock(self, mesh: str) -> Iterator[None]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from meshctl.adapters import recordings
 from meshctl.adapters.clock import SystemClock
 from meshctl.adapters.files import LocalFiles
 from meshctl.adapters.kube import connect
@@ -12,6 +13,7 @@ from meshctl.ports import World
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from pathlib import Path
 
     from meshctl.model.mesh import Cluster
 
@@ -33,6 +35,22 @@ def world(kubeconfig: str = "", context: str = "", name: str = "") -> World:
     return World(
         {cluster.name: cluster}, {cluster.name: ClusterReleases(cluster, clock)}, clock, LocalFiles()
     )
+
+
+def recorded(folder: Path, clusters: Iterable[str]) -> World:
+    """The doors to clusters as they were recorded; nothing can be changed through them.
+
+    Args:
+        folder: where `meshctl observe` has put the recordings.
+        clusters: their names.
+
+    Raises:
+        ConfigError: there is no recording of one of them, or it cannot be read.
+    """
+    clock = SystemClock()
+    doors = {each.name: each for each in recordings.read(folder, clusters)}
+    records = {name: ClusterReleases(door, clock) for name, door in doors.items()}
+    return World(doors, records, clock, LocalFiles(), is_recorded=True)
 
 
 def fleet(clusters: Iterable[Cluster], kubeconfig: str = "") -> World:

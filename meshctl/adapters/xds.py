@@ -94,15 +94,21 @@ def servers(cluster: Cluster, namespace: str, revision: str = "") -> tuple[Serve
     return tuple(sorted(map(_server, pods), key=lambda server: server.pod))
 
 
-def caller(cluster: Cluster, namespace: str) -> Caller:
+def caller(cluster: Cluster, namespace: str, root: bytes = b"") -> Caller:
     """What is needed to ask any istiod in `namespace`: one token serves for all.
+
+    Args:
+        cluster: whose tokens these istiods believe.
+        namespace: where they run.
+        root: what vouches for them, PEM, where that is known; empty: the mesh root as it is published.
 
     Raises:
         FailedError: the mesh root is not published, so istiod's certificate cannot be verified.
         AccessError: no right to read the mesh root or to ask for the token.
     """
-    found = cluster.get(Ref("v1", "ConfigMap", namespace, ROOT_CONFIG_MAP))
-    root = found.at("data.root-cert\\.pem", "") if found else ""
+    if not root:
+        found = cluster.get(Ref("v1", "ConfigMap", namespace, ROOT_CONFIG_MAP))
+        root = found.at("data.root-cert\\.pem", "").encode() if found else b""
     if not root:
         raise FailedError(
             "mesh-root-missing",
@@ -111,7 +117,7 @@ def caller(cluster: Cluster, namespace: str) -> Caller:
             hint=f"istiod writes it; see its log: kubectl logs -n {namespace} -l app=istiod",
         )
     token = cluster.token(namespace, _ACCOUNT, audiences=("istio-ca",), seconds=_TOKEN_SECONDS)
-    return Caller(namespace, root.encode(), token)
+    return Caller(namespace, root, token)
 
 
 def ask(
@@ -172,16 +178,10 @@ def _exchange(address: str, server: Server, caller: Caller, request: Any, second
     import grpc
     from envoy.service.discovery.v3 import discovery_pb2
 
-    options = (
-        ("grpc.ssl_target_name_override", server.host),
-        ("grpc.enable_http_proxy", 0),  # the address is loopback, whatever the environment says
-        ("grpc.enable_retries", 0),
-        ("grpc.max_receive_message_length", -1),  # one message holds all proxies
-    )
     # Kept open until the answer is there: istiod gives up on a stream whose sending side has ended.
     outgoing: SimpleQueue[Any] = SimpleQueue()
     outgoing.put(request)
-    with grpc.secure_channel(address, grpc.ssl_channel_credentials(caller.root), options=options) as channel:
+    with channel_to(address, server, caller) as channel:
         stream = channel.stream_stream(
             _ADS,
             request_serializer=discovery_pb2.DiscoveryRequest.SerializeToString,
@@ -193,7 +193,7 @@ def _exchange(address: str, server: Server, caller: Caller, request: Any, second
         try:
             return _first(call, server, request.type_url)
         except grpc.RpcError as refused:
-            raise _error(refused, server, seconds) from refused
+            raise refusal(refused, server, seconds) from refused
         finally:
             call.cancel()
             outgoing.put(None)
@@ -215,7 +215,21 @@ def _version(identifier: str) -> str:
     return str(info.get("version", ""))
 
 
-def _error(refused: Any, server: Server, seconds: float) -> MeshctlError:
+def channel_to(address: str, server: Server, caller: Caller) -> Any:
+    """A gRPC channel to an istiod at a forwarded `host:port`, whose certificate is verified."""
+    import grpc
+
+    options = (
+        ("grpc.ssl_target_name_override", server.host),
+        ("grpc.enable_http_proxy", 0),  # the address is loopback, whatever the environment says
+        ("grpc.enable_retries", 0),
+        ("grpc.max_receive_message_length", -1),  # one message holds all proxies
+    )
+    return grpc.secure_channel(address, grpc.ssl_channel_credentials(caller.root), options=options)
+
+
+def refusal(refused: Any, server: Server, seconds: float) -> MeshctlError:
+    """What a gRPC error of an istiod means; `seconds` is how long it had for its answer."""
     import grpc
 
     who, code, details = f"istiod {_place(server)}", refused.code(), str(refused.details() or "")

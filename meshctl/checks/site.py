@@ -11,6 +11,7 @@ from meshctl.model.right import Needs
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from datetime import datetime
 
     from meshctl.model.objects import Kind
     from meshctl.model.proxy import Seat
@@ -52,6 +53,7 @@ class Site:
         needs: the rights that an install would need.
         path: from which Istio to which, where there is one already.
         seats: pods with a proxy of the control plane that is left.
+        now: this moment, for what comes to its end; None where nobody asks about that.
     """
 
     cluster: Cluster
@@ -66,6 +68,12 @@ class Site:
     needs: Needs = _NO_NEEDS
     path: UpgradePath | None = None
     seats: tuple[Seat, ...] = ()
+    now: datetime | None = None
+
+    @property
+    def name(self) -> str:
+        """Name of the cluster."""
+        return self.cluster.name
 
     @cached_property
     def ours(self) -> frozenset[tuple[str, str, str]]:

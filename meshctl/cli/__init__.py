@@ -12,6 +12,7 @@ COMMANDS = {
     "Life cycle": {
         "install": ("meshctl.cli.install:install", "Install the mesh, or bring it in line."),
         "plan": ("meshctl.cli.install:plan", "Show what install would change; send nothing."),
+        "observe": ("meshctl.cli.observe:observe", "Record clusters, to plan where they are not reached."),
         "upgrade": ("meshctl.cli.upgrade:upgrade", "Bring the mesh to another version of Istio."),
         "rollback": ("meshctl.cli.rollback:rollback", "Go back to an earlier release."),
         "uninstall": ("meshctl.cli.uninstall:uninstall", "Remove the mesh, and prove that nothing is left."),
@@ -21,6 +22,12 @@ COMMANDS = {
         "history": ("meshctl.cli.status:history", "Every generation that was installed here."),
         "tag": ("meshctl.cli.groups:tag", "Names by which namespaces choose a revision."),
         "check": ("meshctl.cli.check:check", "Named checks of the cluster and the mesh."),
+        "cluster": ("meshctl.cli.groups:cluster", "The clusters of a mesh, and the links between them."),
+        "remote-secret": (
+            "meshctl.cli.groups:remote_secret",
+            "The Secrets by which istiods read other clusters.",
+        ),
+        "ca": ("meshctl.cli.groups:ca", "What vouches for identities: roots, authorities, rotation."),
     },
     "Render": {
         "manifest": ("meshctl.cli.groups:manifest", "Render Kubernetes objects without a cluster."),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
     from meshctl.model.manifest import Manifest
     from meshctl.model.values import Values
-    from meshctl.stages.exporting.objects import Files
 
 _READ_FROM_GIT = ("argocd", "flux")
 _OPTIONS = (
@@ -27,6 +26,9 @@ _OPTIONS = (
         help="What the folder of -o is to hold: files for this tool.",
     ),
     click.option("--repository", metavar="URL", help="Git repository that Argo CD or Flux reads."),
+    click.option(
+        "--source", metavar="NAME", help="GitRepository that Flux reads already, as `flux bootstrap` made it."
+    ),
     click.option("--branch", default="main", show_default=True, metavar="NAME", help="Its branch."),
     click.option("--path", metavar="PATH", help="Where in it the folder of -o will stand; its root."),
     click.option(
@@ -41,6 +43,7 @@ class Export:
 
     form: str | None
     repository: str | None
+    source: str | None
     branch: str
     path: str | None
     overwrite: bool
@@ -55,44 +58,41 @@ class Export:
             raise _odd("--out", "-o names a folder and --out another place", "leave one of them out")
         if self.form and not folder:
             raise _odd("--as", f"{self.form} files need a folder", "name one: -o DIR")
-        if self.form in _READ_FROM_GIT and not self.repository:
+        if self.source and self.form != "flux":
+            raise _odd("--source", "only Flux reads by a GitRepository", "add --as flux, or leave it out")
+        if self.source and self.repository:
+            raise _odd("--source", f"{self.source!r} names the repository already", "leave --repository out")
+        if self.form in _READ_FROM_GIT and not (self.repository or self.source):
             raise _odd("--as", f"{self.form} reads a git repository", "name it: --repository URL")
         if self.form not in _READ_FROM_GIT and (self.repository or self.path):
             raise _odd("--repository", "only Argo CD and Flux read a repository", "add --as argocd or flux")
 
     def write(self, found: Iterable[tuple[Values, Manifest]], folder: str, *, by_folder: bool) -> None:
-        """Write every cluster to the folder, or to a folder each below it.
+        """Write the cluster to the folder, or every cluster to a folder each below it.
 
         Raises:
             ConfigError: files there would be lost, or it cannot be written.
         """
         from meshctl.adapters import folder as folders
+        from meshctl.stages.exporting.export import Git
+        from meshctl.stages.exporting.fleet import exported_cluster, exported_fleet
 
-        files: Files = {}
-        for values, manifest in found:
-            below = f"{values.cluster.name}/" if by_folder else ""
-            files |= {f"{below}{path}": text for path, text in self._files(values, manifest, below).items()}
+        git = Git(self.repository or "", (self.path or "").strip("/"), self.branch, self.source or "")
+        if by_folder:
+            files = exported_fleet(found, self.form, git)
+        else:
+            [(values, manifest)] = found
+            files = exported_cluster(values, manifest, self.form, git)
         folders.write(Path(folder), files, overwrite=self.overwrite)
-
-    def _files(self, values: Values, manifest: Manifest, below: str) -> Files:
-        from meshctl.stages.exporting.export import Place, plain
-        from meshctl.stages.exporting.forms import exported
-
-        if not self.form:
-            return plain(manifest)
-        name = f"{values.mesh.name}-{values.cluster.name}" if below else values.mesh.name
-        place = Place(name, values.namespace, values.version.full)
-        path = f"{(self.path or '').strip('/')}/{below}".strip("/")
-        place = replace(place, repository=self.repository or "", folder=path, branch=self.branch)
-        return exported(manifest, self.form, place)
 
 
 def export_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Add `--as`, `--repository`, `--branch`, `--path` and `--overwrite`, given as one `Export`."""
+    """Add these options, given as one `Export`."""
 
     @functools.wraps(function)
-    def callback(form: str, repository: str, branch: str, path: str, overwrite: bool, **rest: Any) -> Any:
-        return function(export=Export(form, repository, branch, path, overwrite), **rest)
+    def callback(**given: Any) -> Any:
+        own = {each.name: given.pop(each.name) for each in fields(Export)}
+        return function(export=Export(**own), **given)
 
     made: Callable[..., Any] = callback
     for option in reversed(_OPTIONS):

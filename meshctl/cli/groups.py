@@ -60,3 +60,44 @@ tag = LazyGroup(
     {},
     help="Revision tags: names by which namespaces choose a control plane that may change.",
 )
+
+ca = LazyGroup(
+    "ca",
+    {
+        "Commands": {
+            "init": ("meshctl.cli.ca:init", "Make the root of a mesh, or name one that you have."),
+            "issue": ("meshctl.cli.ca:issue", "Write the authority of one cluster as files."),
+            "status": ("meshctl.cli.ca:status", "Who vouches for whom, in clusters and in live proxies."),
+            "rotate": ("meshctl.cli.rotation:rotate", "Replace root or intermediates; no request fails."),
+        }
+    },
+    {},
+    help="What vouches for identities: the root of a mesh, and the authority of each cluster.",
+)
+
+cluster = LazyGroup(
+    "cluster",
+    {
+        "Commands": {
+            "list": ("meshctl.cli.cluster:list_clusters", "Clusters, and which istiod reads which."),
+            "link": ("meshctl.cli.cluster:link", "Let istiods read the clusters that they need."),
+            "unlink": ("meshctl.cli.cluster:unlink", "Take links away, on both sides."),
+            "verify": ("meshctl.cli.verify:verify", "Do they work together? Checks, and real calls."),
+        }
+    },
+    {},
+    help="The clusters of a mesh, and the links between them.",
+)
+
+remote_secret = LazyGroup(
+    "remote-secret",
+    {
+        "Commands": {
+            "create": ("meshctl.cli.remote_secret:create", "Print the Secret by which a cluster is read."),
+            "rotate": ("meshctl.cli.remote_secret:rotate", "Give links new tokens now."),
+            "list": ("meshctl.cli.remote_secret:list_secrets", "Who reads whom, until when, and in sync?"),
+        }
+    },
+    {},
+    help="The Secrets by which istiods read other clusters.",
+)

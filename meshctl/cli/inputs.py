@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from meshctl.cli.passphrase import signer
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from meshctl.actions.fleet import Fleet
     from meshctl.cli.app import App
     from meshctl.model.mesh import Cluster, Inputs
     from meshctl.ports import World
@@ -52,15 +55,17 @@ _VERSION = click.option(
 _TO = click.option(
     "--to", "version", metavar="VERSION", help="Istio minor or version to reach; not given: the default one."
 )
+FILES = click.option(
+    "-f",
+    "--filename",
+    "files",
+    multiple=True,
+    metavar="FILE",
+    help="mesh.yaml, IstioOperator or Helm-style values file; `-`: standard input; later ones win.",
+)
+ONLY = click.option("--cluster", "only", metavar="NAME", help="This cluster of a mesh.yaml, and no other.")
 _OPTIONS = (
-    click.option(
-        "-f",
-        "--filename",
-        "files",
-        multiple=True,
-        metavar="FILE",
-        help="mesh.yaml, IstioOperator or Helm-style values file; `-`: standard input; later ones win.",
-    ),
+    FILES,
     click.option(
         "-s",
         "--set",
@@ -74,7 +79,7 @@ _OPTIONS = (
     ),
     _VERSION,
     click.option("-r", "--revision", metavar="NAME", help="Control-plane revision."),
-    click.option("--cluster", "only", metavar="NAME", help="This cluster of a mesh.yaml, and no other."),
+    ONLY,
 )
 
 
@@ -83,6 +88,11 @@ def inputs_options(function: Callable[..., Any]) -> Callable[..., Any]:
     for option in reversed(_OPTIONS):
         function = option(function)
     return function
+
+
+def fleet_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add `-f` and `--cluster` alone, for commands that read a mesh.yaml and settle no values."""
+    return FILES(ONLY(function))
 
 
 def target_options(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -161,33 +171,110 @@ def opened(app: App, wanted: Loaded) -> tuple[World, Loaded]:
 
     cluster = one_cluster(wanted)
     if wanted.is_fleet:
+        place = _reached(wanted, cluster)
         context = app.target.context or cluster.context
-        return world(app.target.kubeconfig, context, cluster.name), wanted
+        doors = world(place.kubeconfig or app.target.kubeconfig, context, cluster.name)
+        return replace(doors, signer=signer(app)), wanted
     here = app.target.world()
     named = tuple(replace(cluster, name=name) for name in here.clusters)
     return here, replace(wanted, mesh=replace(wanted.mesh, clusters=named))
 
 
-def kept(app: App, asked: dict[str, Any], *, adopt: bool = False) -> tuple[World, Loaded]:
-    """As `opened`; where the options say no version or revision, those that are installed there.
+def opened_all(app: App, asked: dict[str, Any]) -> tuple[World, tuple[Loaded, ...]]:
+    """The doors to every cluster that is asked for, of every mesh of a mesh.yaml, and these meshes.
 
-    With `adopt` those count, too, that other tools have installed.
+    Cluster names are unique over all documents of a mesh.yaml, so one `World` holds them all. Without a
+    mesh.yaml it is one mesh of one cluster, as `opened` gives it. Sends nothing yet.
 
-    Bad input is told before any cluster is asked.
+    Args:
+        app: tells kubeconfig and context.
+        asked: the options, `files` at least: `fleet_options` or `inputs_options`.
 
     Raises:
-        ConfigError: as `loaded` and `opened`; or several revisions are installed, and none is named.
+        ConfigError: something in the files is wrong, there is no such kubeconfig or context, or --context
+            is given for several clusters.
+    """
+    return _doors(app, loaded_all(app, asked))
+
+
+def _doors(app: App, meshes: tuple[Loaded, ...]) -> tuple[World, tuple[Loaded, ...]]:
+    from dataclasses import replace
+
+    from meshctl.adapters.world import fleet
+    from meshctl.errors import ConfigError, Where
+
+    clusters = [_reached(mesh, each) for mesh in meshes for each in mesh.mesh.clusters]
+    if not meshes[0].is_fleet or len(clusters) == 1:
+        world, only = opened(app, meshes[0])
+        return world, (only,)
+    if app.target.context:
+        raise ConfigError(
+            "context-of-several",
+            f"one context cannot lead to {len(clusters)} clusters",
+            where=Where("--context"),
+            hint="write the context of each into the mesh.yaml, or choose one cluster with --cluster",
+        )
+    return replace(fleet(clusters, app.target.kubeconfig), signer=signer(app)), meshes
+
+
+def _reached(mesh: Loaded, cluster: Cluster) -> Cluster:
+    """A cluster whose kubeconfig, where the mesh.yaml names one, is found beside that file."""
+    from dataclasses import replace
+    from pathlib import Path
+
+    place = mesh.share(cluster).place
+    if not cluster.kubeconfig or place is None:
+        return cluster
+    return replace(cluster, kubeconfig=str(Path(place.file).parent / Path(cluster.kubeconfig).expanduser()))
+
+
+def _recorded(app: App, meshes: tuple[Loaded, ...], folder: str) -> tuple[World, tuple[Loaded, ...]]:
+    """As `_doors`, to clusters as `meshctl observe` has recorded them in a folder."""
+    from dataclasses import replace
+    from pathlib import Path
+
+    from meshctl.adapters.recordings import only
+    from meshctl.adapters.world import recorded
+
+    first = meshes[0]
+    if first.is_fleet:
+        return recorded(Path(folder), [each.name for mesh in meshes for each in mesh.mesh.clusters]), meshes
+    world = recorded(Path(folder), [app.target.context or only(Path(folder))])
+    named = tuple(replace(each, name=name) for each in first.mesh.clusters for name in world.clusters)
+    return world, (replace(first, mesh=replace(first.mesh, clusters=named)),)
+
+
+def kept_all(
+    app: App, asked: dict[str, Any], *, adopt: bool = False, observations: str = ""
+) -> tuple[World, Fleet]:
+    """As `opened_all`; where the options say no version or revision, each cluster keeps its own.
+
+    A cluster that has none follows the others of its mesh, where these agree. With `observations`, a folder,
+    the clusters are as they were recorded there.
+
+    Raises:
+        ConfigError: as `opened_all`; or several revisions are installed in a cluster, and none is named.
     """
     from dataclasses import replace
 
-    from meshctl.actions.install import keeping
-    from meshctl.stages.settings.load import load
+    from meshctl.actions.fleet import Fleet, keeping_all
+    from meshctl.stages.settings.load import load_all
 
     inputs, stdin = _given(app, asked)
-    world, wanted = opened(app, load(inputs, stdin=stdin))
-    version, revision = keeping(world, wanted, adopt=adopt)
-    if not (version or revision):
-        return world, wanted
-    inputs = replace(inputs, version=version or inputs.version, revision=revision or inputs.revision)
-    again = load(inputs, stdin=stdin)
-    return world, replace(again, mesh=replace(again.mesh, clusters=wanted.mesh.clusters))
+    loads = load_all(inputs, stdin=stdin)
+    world, meshes = _recorded(app, loads, observations) if observations else _doors(app, loads)
+    found = keeping_all(world, meshes, adopt=adopt)
+    again = {("", ""): meshes}
+    for version, revision in set(found.values()) - {("", "")}:
+        told = replace(inputs, version=version or inputs.version, revision=revision or inputs.revision)
+        loads = load_all(told, stdin=stdin)
+        again[version, revision] = tuple(  # called as in their kubeconfig where no mesh.yaml names them
+            replace(one, mesh=replace(one.mesh, clusters=mesh.mesh.clusters))
+            for one, mesh in zip(loads, meshes, strict=True)
+        )
+    chosen = {
+        cluster.name: again[found[cluster.name]][index]
+        for index, mesh in enumerate(meshes)
+        for cluster in mesh.mesh.clusters
+    }
+    return world, Fleet(meshes, chosen)

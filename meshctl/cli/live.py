@@ -8,7 +8,7 @@ import click
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from meshctl.cli.report import Tally, Text, event_line
+from meshctl.cli.report import Tally, Text, event_line, of_cluster
 from meshctl.model.event import Changed, Done, Failed, Skipped, Started, Unchanged, Waiting, Warned
 
 if TYPE_CHECKING:
@@ -28,9 +28,9 @@ class Live:
         self.tasks: dict[str, Any] = {}
         self.tally = Tally()
 
-    def event(self, event: Event) -> None:
+    def event(self, event: Event, cluster: str = "") -> None:
         """Move the line of the event's group."""
-        event = self.tally.told(event)
+        event = self.tally.told(of_cluster(event, cluster))
         match event:
             case Started(group, subject):
                 self._show(group, subject)

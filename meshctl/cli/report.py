@@ -31,8 +31,8 @@ class Report(Protocol):
 
     form: str
 
-    def event(self, event: Event) -> None:
-        """Tell one event of work in progress."""
+    def event(self, event: Event, cluster: str = "") -> None:
+        """Tell one event of work in progress; of which cluster, where there are several."""
         ...
 
     def result(self, data: Any, text: str) -> None:
@@ -88,9 +88,9 @@ class Text:
         self.tally = Tally()
         self.last_wait: dict[str, float] = {}
 
-    def event(self, event: Event) -> None:
+    def event(self, event: Event, cluster: str = "") -> None:
         """One line to stderr; what did not change is left out."""
-        event = self.tally.told(event)
+        event = self.tally.told(of_cluster(event, cluster))
         if self._is_worth_it(event):
             click.echo(event_line(event), err=True)
 
@@ -137,10 +137,10 @@ class Json(Text):
     form = "json"
     is_streaming = False
 
-    def event(self, event: Event) -> None:
+    def event(self, event: Event, cluster: str = "") -> None:
         """One JSON object, to stdout."""
         self.is_streaming = True
-        click.echo(json.dumps(event_data(event)))
+        click.echo(json.dumps({**({"cluster": cluster} if cluster else {}), **event_data(event)}))
 
     def result(self, data: Any, text: str) -> None:
         """The data as one document; on one line where events went before, so that each line is one."""
@@ -164,6 +164,11 @@ class Yaml(Json):
         import yaml
 
         click.echo(yaml.safe_dump(data, sort_keys=False), nl=False)
+
+
+def of_cluster(event: Event, cluster: str) -> Event:
+    """The event with its cluster's name before its group; the same event where it has none."""
+    return replace(event, group=f"{cluster}/{event.group}") if cluster else event
 
 
 def event_line(event: Event) -> str:

@@ -28,7 +28,11 @@ NAME = click.option(
 @sandbox.command()
 @NAME
 @click.option(
-    "--clusters", default=1, show_default=True, type=click.IntRange(1, 7), help="Kubernetes clusters."
+    "--clusters",
+    default=1,
+    show_default=True,
+    type=click.IntRange(1, 15),
+    help="Kubernetes clusters; more than 7 with --light only.",
 )
 @click.option(
     "--hosts",

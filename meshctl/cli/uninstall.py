@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from meshctl.cli.app import App, command
-from meshctl.cli.inputs import DURATION, TIMEOUT
+from meshctl.cli.inputs import DURATION, ONLY, TIMEOUT
 from meshctl.cli.plans import left_text, removal_data, removal_text
-from meshctl.errors import FailedError
+from meshctl.errors import ConfigError, FailedError, Where
 
 if TYPE_CHECKING:
     from meshctl.actions.uninstall import Leave
@@ -17,6 +17,15 @@ if TYPE_CHECKING:
 
 
 @click.command()
+@click.option(
+    "-f",
+    "--filename",
+    "files",
+    multiple=True,
+    metavar="FILE",
+    help="mesh.yaml: remove it from all its clusters.",
+)
+@ONLY
 @click.option(
     "--purge",
     is_flag=True,
@@ -60,16 +69,27 @@ if TYPE_CHECKING:
 @click.option("--dry-run", is_flag=True, help="Only show what would go.")
 @TIMEOUT
 @command(cluster=True, yes=True, works=True)
-def uninstall(app: App, drain: float, dry_run: bool, timeout: float, **scope: Any) -> None:
+def uninstall(
+    app: App,
+    files: tuple[str, ...],
+    only: str | None,
+    drain: float,
+    dry_run: bool,
+    timeout: float,
+    **scope: Any,
+) -> int:
     """Remove the mesh, wait until it is really gone, and compare with what was there before.
 
     It needs no files, and neither istiod nor its webhooks have to work. Without --purge the custom
     resource definitions and your resources stay. It refuses while proxies are attached: delete or restart
-    their workloads, or let --uninject take the sidecars out.
+    their workloads, or let --uninject take the sidecars out. With a mesh.yaml, links between clusters go
+    first, and clusters that others serve before those.
 
     \b
     Examples:
       meshctl uninstall
+      meshctl uninstall -f mesh.yaml
+      meshctl uninstall -f mesh.yaml --cluster east
       meshctl uninstall --uninject --yes
       meshctl uninstall --revision 1-31-0
       meshctl uninstall --purge --force --yes
@@ -78,9 +98,20 @@ def uninstall(app: App, drain: float, dry_run: bool, timeout: float, **scope: An
     from meshctl.actions.uninstall import uninstall as actions_uninstall
     from meshctl.model.removal import Scope
 
-    world = app.target.world()
     wanted = Scope(namespace=app.target.istio_namespace, seconds=timeout, **scope)
     seconds = max(1, round(drain))
+    if files:
+        from meshctl.cli import fleet_uninstall
+
+        return fleet_uninstall.uninstall(app, files, only, wanted, drain=seconds, dry_run=dry_run)
+    if only is not None:
+        raise ConfigError(
+            "unknown-cluster",
+            "clusters are named in a mesh.yaml",
+            where=Where("--cluster"),
+            hint="give it with -f, or choose the cluster with --context",
+        )
+    world = app.target.world()
     for leave in actions_uninstall(world, wanted, drain=seconds):
         if leave.is_empty and not dry_run:
             if leave.scope.revision is None:
@@ -99,6 +130,7 @@ def uninstall(app: App, drain: float, dry_run: bool, timeout: float, **scope: An
             app.report.result(removal_data(leave, ()), "")
             continue
         _remove(app, world, leave, seconds)
+    return 0
 
 
 def _remove(app: App, world: World, leave: Leave, drain: int) -> None:

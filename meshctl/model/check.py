@@ -22,6 +22,8 @@ class Moment(StrEnum):
     """Once there is a mesh: does it work?"""
     UPGRADE = "upgrade"
     """Before an upgrade: would it work? What must hold before an install must hold then, too."""
+    FLEET = "fleet"
+    """Once clusters are one fleet: do they work together? Then the site is all of them."""
     ALWAYS = "always"
 
 
@@ -49,13 +51,18 @@ class Check:
 
     def fits(self, moment: Moment) -> bool:
         """Whether it is asked at a moment."""
+        if moment is Moment.FLEET:
+            return self.moment is moment
         also = Moment.BEFORE if moment is Moment.UPGRADE else moment
         return self.moment in (moment, also, Moment.ALWAYS)
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of a check in one cluster: it passed, found something, or was skipped and says why."""
+    """What came of a check: it passed, found something, or was skipped and says why.
+
+    `cluster` is where it was asked; of a fleet, the names of its meshes.
+    """
 
     cluster: str
     check: str

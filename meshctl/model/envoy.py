@@ -51,3 +51,16 @@ class EnvoyReport:
 
     rejected: Mapping[str, int] = field(default_factory=dict)
     contexts: tuple[TlsContext, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """By what an Envoy is known in the mesh, and whom it believes; PEM, one certificate each.
+
+    Attributes:
+        chain: its own certificate, who signed it, and so on; sometimes with the root at its end.
+        roots: those that it trusts.
+    """
+
+    chain: tuple[bytes, ...]
+    roots: tuple[bytes, ...]

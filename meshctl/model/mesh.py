@@ -63,6 +63,10 @@ class Trust:
     days: int = 730
     constrained: bool = False
 
+    def folder_of(self, cluster: str) -> str:
+        """Folder of the user's files for a cluster."""
+        return self.files.replace("{cluster}", cluster)
+
 
 @dataclass(frozen=True, slots=True)
 class Tokens:
@@ -91,6 +95,7 @@ class Cluster:
         gateway: whether it has an east-west gateway; None: where the topology asks for one.
         kubeconfig: file in which its context is; empty: where the command line says.
         server: address of its API server as other clusters reach it; empty: as the kubeconfig says.
+        found: address of its east-west gateway as seen, which counts where `address` is not said.
     """
 
     name: str
@@ -102,6 +107,12 @@ class Cluster:
     gateway: bool | None = None
     kubeconfig: str = ""
     server: str = ""
+    found: str = ""
+
+    @property
+    def has_istiod(self) -> bool:
+        """Whether an istiod runs in it, for itself or for others."""
+        return self.role in (Role.PRIMARY, Role.EXTERNAL)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,13 @@
-"""How messages show values from the user's input."""
+"""How messages show values from the user's input, and names where there are many."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from meshctl.errors import listed
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 LONGEST = 60
 """Characters of a text that a message shows; the rest stands in the file."""
@@ -49,3 +54,9 @@ def is_number(text: str) -> bool:
     """Whether a text would be a number without its quotes."""
     whole, _, fraction = text.removeprefix("-").partition(".")
     return whole.isdecimal() and (not fraction or fraction.isdecimal())
+
+
+def some(names: Sequence[str], most: int = 2) -> str:
+    """The first of many names, and how many more there are."""
+    more = len(names) - most
+    return listed(names[:most]) + (f" and {more} more" if more > 0 else "")

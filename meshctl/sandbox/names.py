@@ -17,6 +17,8 @@ from typing import Final
 
 SLOTS: Final = 32
 MAX_CLUSTERS: Final = 7
+MAX_LIGHT_CLUSTERS: Final = 15
+"""In light mode, where nobody gives load balancers addresses: as many as there are ranges of services."""
 MAX_HOSTS: Final = 60
 LOAD_BALANCERS: Final = 16
 """Load balancer addresses of each cluster."""
@@ -35,7 +37,7 @@ class ClusterLayout:
         address: address of the node and the API server on the bridge.
         pods: range of pod addresses.
         services: range of service addresses.
-        load_balancers: addresses for services of type LoadBalancer.
+        load_balancers: addresses for services of type LoadBalancer; none beyond `MAX_CLUSTERS`.
         link: the machine's end of the cable to the bridge.
         cgroup: control group of all its processes, from the root of each hierarchy.
     """
@@ -161,6 +163,7 @@ class Layout:
     def cluster(self, number: int) -> ClusterLayout:
         """The cluster `number`, from 1."""
         first = 128 + (number - 1) * LOAD_BALANCERS
+        count = LOAD_BALANCERS if number <= MAX_CLUSTERS else 0
         return ClusterLayout(
             number=number,
             context=f"{self.name}-c{number}",
@@ -168,7 +171,7 @@ class Layout:
             address=self.network[10 + number],
             pods=IPv4Network(f"10.{64 + self.slot}.{16 * number}.0/20"),
             services=IPv4Network(f"10.{96 + self.slot}.{16 * number}.0/20"),
-            load_balancers=tuple(self.network[first + i] for i in range(LOAD_BALANCERS)),
+            load_balancers=tuple(self.network[first + i] for i in range(count)),
             link=f"m{self.slot}c{number}",
             cgroup=f"{self.cgroup}/c{number}",
         )

@@ -8,9 +8,9 @@ import platform
 import shutil
 from pathlib import Path
 
-from meshctl.errors import ConflictError, FailedError, MeshctlError, UnsupportedError, Where
+from meshctl.errors import ConfigError, ConflictError, FailedError, MeshctlError, UnsupportedError, Where
 from meshctl.sandbox import cgroups, network
-from meshctl.sandbox.names import Layout
+from meshctl.sandbox.names import MAX_CLUSTERS, Layout
 from meshctl.sandbox.process import run
 from meshctl.sandbox.settings import Settings
 
@@ -65,12 +65,14 @@ def is_light(settings: Settings, reason: str) -> bool:
     """Whether to run in light mode, given why full mode is not possible (empty: it is).
 
     Raises:
+        ConfigError: more clusters than a full sandbox can have.
         UnsupportedError: full mode, or hosts, were asked for and are not possible.
     """
     if settings.light is True:
         _refuse_hosts(settings, "light mode runs none")
         return True
     if not reason:
+        _refuse_many(settings)
         return False
     if settings.light is False:
         raise UnsupportedError(
@@ -166,6 +168,16 @@ def _has_overlayfs() -> bool:
     if "overlay" not in known.read_text().split():
         network.load_module("overlay")
     return "overlay" in known.read_text().split()
+
+
+def _refuse_many(settings: Settings) -> None:
+    if settings.clusters > MAX_CLUSTERS:
+        raise ConfigError(
+            "out-of-range",
+            f"a full sandbox has up to {MAX_CLUSTERS} clusters, not {settings.clusters}",
+            where=Where("--clusters"),
+            hint=f"give a number from 1 to {MAX_CLUSTERS}, or add --light",
+        )
 
 
 def _refuse_hosts(settings: Settings, reason: str) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from meshctl.errors import ConfigError, Where, listed
-from meshctl.sandbox.names import MAX_CLUSTERS, MAX_HOSTS
+from meshctl.sandbox.names import MAX_CLUSTERS, MAX_HOSTS, MAX_LIGHT_CLUSTERS
 from meshctl.sandbox.versions import ISTIO_TAGS
 
 MAX_NODES = 5000
@@ -21,7 +21,7 @@ class Settings:
 
     Attributes:
         name: tells sandboxes of one machine apart; begins contexts, namespaces and folders.
-        clusters: Kubernetes clusters, 1 to 7.
+        clusters: Kubernetes clusters, 1 to 7; in light mode to 15.
         hosts: systemd hosts beside them, 0 to 60.
         light: without root, namespaces and pods; None decides by what the machine can.
         istio: tags of the Istio images to preload, of those in `versions.ISTIO_TAGS`.
@@ -47,7 +47,8 @@ class Settings:
             ConfigError: a value out of its range.
         """
         check_name(self.name)
-        _check_range("--clusters", self.clusters, 1, MAX_CLUSTERS)
+        most = MAX_CLUSTERS if self.light is False else MAX_LIGHT_CLUSTERS
+        _check_range("--clusters", self.clusters, 1, most)
         _check_range("--hosts", self.hosts, 0, MAX_HOSTS)
         _check_range("--nodes", self.nodes, 1, MAX_NODES)
         for tag in self.istio:

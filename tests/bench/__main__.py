@@ -1,4 +1,4 @@
-"""Print the table of ratios; `python -m tests.bench [startup render fleet lifecycle]`."""
+"""Print the table of ratios; `python -m tests.bench [PART …]`, the parts being those of `PARTS`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from meshctl.cli.report import table
-from tests.bench import fleet, lifecycle, offline
+from tests.bench import fleet, lifecycle, offline, scale
 
 if TYPE_CHECKING:
     from tests.bench.pairs import Pair
@@ -18,6 +18,8 @@ PARTS = {
     "render": offline.render,
     "fleet": fleet.fleet,
     "lifecycle": lifecycle.lifecycle,
+    "parallel": scale.parallel,
+    "observations": scale.observations,
 }
 
 

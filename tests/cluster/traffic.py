@@ -158,15 +158,7 @@ class Traffic:
 
     def counts(self) -> Counts:
         """What was reported, since the beginning or the last `forget`."""
-        requests: Counter[str] = Counter()
-        failures: list[Failure] = []
-        for path in sorted(self._reports.glob("*.jsonl")):
-            for line in path.read_text().splitlines():
-                entry = json.loads(line)
-                requests[entry.get("target", "")] += entry.get("done", 0)
-                if (why := entry.get("failed")) and entry["begun"] >= self._since:
-                    failures.append(Failure(entry["at"], path.stem, entry["target"], why))
-        return Counts({name: count for name, count in requests.items() if count}, tuple(failures))
+        return reported(self._reports, self._since)
 
     def forget(self) -> None:
         """Count anew from here; of requests that are under way, the end does not matter."""
@@ -196,9 +188,10 @@ class Traffic:
         if self._outside and self._outside.poll() is None:
             self._outside.kill()
             self._outside.wait()
-        for obj in [*self._routes(), *(_namespace(name, {}) for name in self._namespaces())]:
-            self.cluster.delete(obj.ref)
-        until(lambda: not [name for name in self._namespaces() if self.cluster.get(_namespace(name, {}).ref)])
+        spaces = [new_namespace(name, {}).ref for name in self._namespaces()]
+        for ref in [*(obj.ref for obj in self._routes()), *spaces]:
+            self.cluster.delete(ref)
+        until(lambda: not [ref for ref in spaces if self.cluster.get(ref)])
 
     def _namespaces(self) -> list[str]:
         return [*self.shape.namespaces, *([EDGE] if self.shape.gateways else [])]
@@ -213,27 +206,21 @@ class Traffic:
 
     def _servers(self) -> Iterator[Object]:
         for name, labels in self.shape.namespaces.items():
-            yield _namespace(name, labels)
-            yield _service(name, STORE)
-            yield _workload("Deployment", name, STORE, self.shape.stores, SERVER)
+            yield new_namespace(name, labels)
+            yield new_service(name, STORE)
+            yield new_workload("Deployment", name, STORE, self.shape.stores, SERVER)
             yield _budget(name, STORE)
             if self.shape.queues:
-                yield _service(name, QUEUE)
-                yield _workload("StatefulSet", name, QUEUE, self.shape.queues, SERVER)
+                yield new_service(name, QUEUE)
+                yield new_workload("StatefulSet", name, QUEUE, self.shape.queues, SERVER)
         if self.shape.gateways:
-            yield _namespace(EDGE, {"istio-injection": "enabled"})
+            yield new_namespace(EDGE, {"istio-injection": "enabled"})
             yield from _gateway()
             yield from self._routes()
 
     def _caller(self, namespace: str) -> Object:
-        report = {"name": "REPORT", "value": "/reports/$(POD).jsonl"}
-        targets = {"name": "TARGETS", "value": json.dumps(list(self._inside().values()))}
-        made = _workload("Deployment", namespace, CALLER, self.shape.callers, CLIENT, report, targets)
-        pod = made.content["spec"]["template"]["spec"]
-        pod["volumes"] = [{"name": "reports", "hostPath": {"path": str(self._reports)}}]
-        pod["containers"][0]["volumeMounts"] = [{"name": "reports", "mountPath": "/reports"}]
-        del pod["containers"][0]["readinessProbe"], pod["containers"][0]["lifecycle"]
-        return made
+        targets = list(self._inside().values())
+        return new_caller(namespace, CALLER, self.shape.callers, targets, self._reports)
 
     def targets(self) -> list[str]:
         """Names of what is asked."""
@@ -284,18 +271,31 @@ class Traffic:
             ("theirs", {"istio": EDGE}, [http, tcp]),
         ):
             servers = [{"port": port, "hosts": [HOST if port is http else "*"]} for port in ports]
-            yield _istio("Gateway", EDGE, name, {"selector": labels, "servers": servers})
+            yield new_resource("Gateway", EDGE, name, {"selector": labels, "servers": servers})
         to_http = [{"destination": {"host": f"{STORE}.{first}.svc.cluster.local", "port": {"number": HTTP}}}]
         to_tcp = [{"destination": {"host": f"{STORE}.{first}.svc.cluster.local", "port": {"number": TCP}}}]
         gateways = {"gateways": ["ours", "theirs"], "hosts": [HOST]}
-        yield _istio("VirtualService", EDGE, "http", {**gateways, "http": [{"route": to_http}]})
+        yield new_resource("VirtualService", EDGE, "http", {**gateways, "http": [{"route": to_http}]})
         tcp_route = {"match": [{"port": TCP}], "route": to_tcp}
-        yield _istio(
+        yield new_resource(
             "VirtualService", EDGE, "tcp", {"gateways": ["theirs"], "hosts": ["*"], "tcp": [tcp_route]}
         )
 
 
 HOST = "store.example.com"
+
+
+def reported(folder: Path, since: float) -> Counts:
+    """What clients have written into this folder; failures of requests begun before `since` do not count."""
+    requests: Counter[str] = Counter()
+    failures: list[Failure] = []
+    for path in sorted(folder.glob("*.jsonl")):
+        for line in path.read_text().splitlines():
+            entry = json.loads(line)
+            requests[entry.get("target", "")] += entry.get("done", 0)
+            if (why := entry.get("failed")) and entry["begun"] >= since:
+                failures.append(Failure(entry["at"], path.stem, entry["target"], why))
+    return Counts({name: count for name, count in requests.items() if count}, tuple(failures))
 
 
 def until(look: Callable[[], Any], missing: Callable[[], Any] = str) -> Any:
@@ -316,7 +316,7 @@ def is_rolled_out(workload: Object) -> bool:
     return seen and counts == [wanted] * 3
 
 
-def _workload(
+def new_workload(
     kind: str, namespace: str, name: str, replicas: int, script: Path, *env: Mapping[str, Any]
 ) -> Object:
     labels = {"app": name}
@@ -338,7 +338,21 @@ def _workload(
     return _object("apps/v1", kind, namespace, name, spec=spec)
 
 
-def _service(namespace: str, name: str) -> Object:
+def new_caller(
+    namespace: str, name: str, replicas: int, targets: Sequence[Mapping[str, Any]], reports: Path
+) -> Object:
+    """A Deployment of clients that ask `targets`, and report into a folder of the machine."""
+    report = {"name": "REPORT", "value": "/reports/$(POD).jsonl"}
+    asks = {"name": "TARGETS", "value": json.dumps(targets)}
+    made = new_workload("Deployment", namespace, name, replicas, CLIENT, report, asks)
+    pod = made.content["spec"]["template"]["spec"]
+    pod["volumes"] = [{"name": "reports", "hostPath": {"path": str(reports)}}]
+    pod["containers"][0]["volumeMounts"] = [{"name": "reports", "mountPath": "/reports"}]
+    del pod["containers"][0]["readinessProbe"], pod["containers"][0]["lifecycle"]
+    return made
+
+
+def new_service(namespace: str, name: str) -> Object:
     ports = [
         {"name": "http", "port": HTTP, "targetPort": 8080},
         {"name": "tcp", "port": TCP, "targetPort": 9000},
@@ -371,11 +385,11 @@ def _gateway() -> Iterator[Object]:
     )
 
 
-def _istio(kind: str, namespace: str, name: str, spec: Mapping[str, Any]) -> Object:
+def new_resource(kind: str, namespace: str, name: str, spec: Mapping[str, Any]) -> Object:
     return _object("networking.istio.io/v1", kind, namespace, name, spec=spec)
 
 
-def _namespace(name: str, labels: Mapping[str, str]) -> Object:
+def new_namespace(name: str, labels: Mapping[str, str]) -> Object:
     return Object(
         {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": dict(labels)}}
     )

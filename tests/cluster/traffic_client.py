@@ -1,8 +1,9 @@
 """A client of the traffic tests: asks without a break, tries nothing twice, and writes down what failed.
 
 Runs in a pod, or on the machine itself, on the standard library alone. `TARGETS` is JSON: a list of targets,
-each `{"name", "http": URL, "host"}` or `{"name", "tcp": [host, port]}`; `REPORT` is the file that gets a
-line of JSON for each failure and each second. Told to end, it finishes what is under way, and says so.
+each `{"name", "http": URL, "host", "expect": texts of answers}` or `{"name", "tcp": [host, port]}`; `REPORT`
+is the file that gets a line of JSON for each failure and each second. Told to end, it finishes what is under
+way, and says so.
 """
 
 import http.client
@@ -47,6 +48,9 @@ def ask_http(target: dict[str, Any]) -> str:
             return f"HTTP {answer.status} of {answer.headers.get('server', '?')}: {body[:160]!r}"
         if b'"pod"' not in body:
             return f"another answer than the service's: {body[:80]!r}"
+        for text in target.get("expect", ()):
+            if text.encode() not in body:
+                return f"no {text} in {body[:400]!r}"
     except (OSError, http.client.HTTPException) as error:
         return f"{type(error).__name__}: {error}"
     finally:

@@ -28,7 +28,8 @@ class Http(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def do_GET(self) -> None:
-        body = json.dumps({"pod": os.environ["POD"], "path": self.path}).encode()
+        peers = self.headers.get("x-forwarded-client-cert", "")
+        body = json.dumps({"pod": os.environ["POD"], "path": self.path, "peers": peers}).encode()
         self.send_response(200)
         self.send_header("content-type", "application/json")
         self.send_header("content-length", str(len(body)))

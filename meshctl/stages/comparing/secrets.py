@@ -9,6 +9,7 @@ from typing import Any
 from meshctl.stages.planning.shapes import SECRET
 
 OTHER_SECRET = "(another secret)"  # noqa: S105 - what is shown in place of one
+WITHHELD = "(withheld-by-meshctl)"  # one word, so that what masks it takes it for a value
 # The name of a thing that holds a secret itself; `secretName` and `tokenPath` only lead to one.
 _NAME = (
     r"(?:token|password|passwd|passphrase|secret|credentials?"
@@ -40,7 +41,7 @@ def masked(name: str, value: Any) -> Any:
         return value
     if is_telling(name) or _KEY.search(value):
         return SECRET
-    return _ENTRY.sub(rf"\1{SECRET}", _FLAG.sub(rf"\1{SECRET}", value))
+    return _ENTRY.sub(rf"\1{SECRET}", _FLAG.sub(rf"\1{SECRET}", value)).replace(WITHHELD, SECRET)
 
 
 def masked_pair(name: str, left: Any, right: Any) -> tuple[Any, Any]:
@@ -55,3 +56,23 @@ def withheld_pair(left: Any, right: Any) -> tuple[Any, Any]:
     """What stands for two contents of a Secret that differ."""
     other = SECRET if left is None else OTHER_SECRET
     return None if left is None else SECRET, None if right is None else other
+
+
+def withheld(value: Any) -> Any:
+    """Data as it may be kept where everybody reads it: masked by a mark that nobody types."""
+    return _marked(masked("", value))
+
+
+def _marked(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _marked(below) for key, below in value.items()}
+    if isinstance(value, list):
+        return [_marked(each) for each in value]
+    return value.replace(SECRET, WITHHELD) if isinstance(value, str) else value
+
+
+def may_be(name: str, seen: Any, wanted: Any) -> bool:
+    """Whether a value that was withheld when it was kept may be the one wanted: what shows is the same."""
+    if not isinstance(seen, str) or WITHHELD not in seen:
+        return False
+    return seen == WITHHELD or seen.replace(WITHHELD, SECRET) == masked(name, wanted)

@@ -19,28 +19,41 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
+class Git:
+    """The repository that an export is put into.
+
+    Attributes:
+        url: of the repository; empty where nothing asks.
+        folder: path within it; empty is its root.
+        branch: its branch.
+        source: Flux's GitRepository that reads it already; empty: one of our own is to be made.
+    """
+
+    url: str = ""
+    folder: str = ""
+    branch: str = "main"
+    source: str = ""
+
+    def path(self, below: str = "") -> str:
+        """A folder of the export, as a path within the repository that begins with `./`."""
+        return "/".join(each for each in (".", self.folder.strip("/"), below) if each)
+
+
+@dataclass(frozen=True, slots=True)
 class Place:
-    """Where an export will be found by what delivers it.
+    """Where the export of one cluster will be found by what delivers it.
 
     Attributes:
         name: of the mesh, and of the objects that deliver it.
         namespace: the mesh's own.
         version: Istio's, `1.32.0`.
-        repository: URL of the git repository it is put into; empty where nothing asks.
-        folder: path within that repository; empty is its root.
-        branch: branch of that repository.
+        git: the repository, and the folder of this cluster in it.
     """
 
     name: str
     namespace: str
     version: str
-    repository: str = ""
-    folder: str = ""
-    branch: str = "main"
-
-    def path(self, below: str = "") -> str:
-        """A folder of the export, as a path within the repository that begins with `./`."""
-        return "/".join(each for each in (".", self.folder.strip("/"), below) if each)
+    git: Git = Git()
 
 
 def plain(manifest: Manifest) -> Files:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from meshctl.model.objects import Object
 from meshctl.stages.exporting.export import annotated, changed, is_definition, kustomize, yielded
-from meshctl.stages.exporting.objects import folder
+from meshctl.stages.exporting.objects import KUSTOMIZATION, folder, kustomization
 from meshctl.stages.rendering.emit import dump
 
 if TYPE_CHECKING:
@@ -24,11 +24,15 @@ _NAMESPACE = "flux-system"
 
 
 def flux(manifest: Manifest, place: Place) -> Files:
-    """`flux.yaml` to apply beside Flux, and `objects/` for the repository it reads."""
+    """`flux.yaml` to apply beside Flux, and `objects/` for the repository it reads.
+
+    A Flux that looks after the whole folder applies `flux.yaml` alone, as the kustomization says.
+    """
     own = changed(manifest, _own)
     found = {f"objects/{path}": text for path, text in kustomize(own, place).items()}
-    wanted = [_repository(place), *(_kustomization(part, manifest, place) for part in manifest.parts)]
-    return {"flux.yaml": dump(wanted), **found}
+    source = [] if place.git.source else [_repository(place)]
+    wanted = [*source, *(_kustomization(part, manifest, place) for part in manifest.parts)]
+    return {"flux.yaml": dump(wanted), KUSTOMIZATION: kustomization(["flux.yaml"]), **found}
 
 
 def _own(part: Part, content: Tree) -> Tree:
@@ -59,7 +63,7 @@ def _repository(place: Place) -> Tree:
         "apiVersion": "source.toolkit.fluxcd.io/v1",
         "kind": "GitRepository",
         "metadata": {"name": place.name, "namespace": _NAMESPACE},
-        "spec": {"interval": "10m", "url": place.repository, "ref": {"branch": place.branch}},
+        "spec": {"interval": "10m", "url": place.git.url, "ref": {"branch": place.git.branch}},
     }
 
 
@@ -75,8 +79,8 @@ def _kustomization(part: Part, manifest: Manifest, place: Place) -> Tree:
             "timeout": "5m",
             "prune": True,
             "wait": True,
-            "path": place.path(f"objects/{folder(part)}"),
-            "sourceRef": {"kind": "GitRepository", "name": place.name},
+            "path": place.git.path(f"objects/{folder(part)}"),
+            "sourceRef": {"kind": "GitRepository", "name": place.git.source or place.name},
         },
     }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 from meshctl.model.mesh import (
@@ -19,7 +20,7 @@ from meshctl.model.mesh import (
     Trust,
 )
 from meshctl.model.values import merge, put
-from meshctl.stages.fleet import meshcheck, topologycheck
+from meshctl.stages.fleet import meshcheck, topologycheck, trustcheck
 from meshctl.stages.fleet.meshshape import API_VERSION, KIND, settings, shape
 from meshctl.stages.settings import operator
 
@@ -78,11 +79,14 @@ def read(file: tuple[Document, ...]) -> tuple[tuple[Declared, ...], list[ConfigE
     trees = [meshcheck.without_nulls(each.tree) for each in said]
     if not problems:  # who belongs to whom cannot be judged where a name may be missing
         problems += topologycheck.problems(trees, said)
+        problems += [
+            fault for tree, doc in zip(trees, said, strict=True) for fault in trustcheck.problems(tree, doc)
+        ]
     problems += [fault for each in _all_settings(said) for fault in topologycheck.said_twice(each)]
     if problems:
         problems += [fault for each in _all_settings(said) for fault in operator.problems(each)]
         return (), problems
-    meshes = [_mesh(tree, trees) for tree in trees]
+    meshes = [_mesh(tree, trees, PurePath(doc.origin).parent) for tree, doc in zip(trees, said, strict=True)]
     return tuple(_declared(*each) for each in zip(meshes, trees, said, strict=True)), []
 
 
@@ -93,8 +97,11 @@ def _map(data: Any) -> Mapping[str, Any]:
 # The nouns.
 
 
-def _mesh(tree: Tree, all_trees: Iterable[Tree]) -> Mesh:
-    """The mesh of a sound document, which knows the trust domains and networks of the others."""
+def _mesh(tree: Tree, all_trees: Iterable[Tree], beside: PurePath) -> Mesh:
+    """The mesh of a sound document, which knows the trust domains and networks of the others.
+
+    Paths in it are told from `beside`, the folder of its file.
+    """
     spec, name = tree["spec"], tree["metadata"]["name"]
     trust = spec.get("trust") or {}
     domain = trust.get("domain", "")
@@ -102,7 +109,7 @@ def _mesh(tree: Tree, all_trees: Iterable[Tree]) -> Mesh:
     foreign = [(each.get("trust") or {}).get("domain") or TRUST_DOMAIN for each in others]
     own = domain or TRUST_DOMAIN
     trusted = dict.fromkeys([*trust.get("aliases", ()), *foreign])
-    beside = {cluster.get("network", "") for each in others for cluster in each["clusters"]}
+    foreign_networks = {cluster.get("network", "") for each in others for cluster in each["clusters"]}
     return Mesh(
         name,
         tuple(_cluster(each, spec["clusters"]) for each in spec["clusters"]),
@@ -110,21 +117,26 @@ def _mesh(tree: Tree, all_trees: Iterable[Tree]) -> Mesh:
         trust_domain=domain,
         trusted=tuple(each for each in trusted if each != own),
         networks=tuple(_network(each) for each in spec.get("networks", ())),
-        beside=tuple(sorted(beside - {""})),
-        trust=_trust(trust),
+        beside=tuple(sorted(foreign_networks - {""})),
+        trust=_trust(trust, beside),
         tokens=_tokens(spec.get("remoteSecrets") or {}),
     )
 
 
-def _trust(said: Tree) -> Trust:
+def _trust(said: Tree, beside: PurePath) -> Trust:
     usual = Trust()
+    source = Source(said.get("ca", Source.THERE))
     return Trust(
-        Source(said.get("ca", Source.THERE)),
-        root=said.get("root", ""),
-        files=said.get("files", ""),
+        source,
+        root=_placed(said.get("root", "ca"), beside) if source is Source.MANAGED else "",
+        files=_placed(said["files"], beside) if source is Source.FILES else "",
         days=said.get("days", usual.days),
         constrained=said.get("nameConstraints", False),
     )
+
+
+def _placed(path: str, beside: PurePath) -> str:
+    return path if path.startswith("~") else str(beside / path)
 
 
 def _tokens(said: Tree) -> Tokens:

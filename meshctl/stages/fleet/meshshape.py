@@ -196,7 +196,9 @@ def _cluster() -> dict[str, Shape]:
             "address", "Where the clusters it serves reach its istiod: address of its east-west gateway."
         ),
         "eastWestGateway": Shape(
-            "boolean", "Whether it has an east-west gateway; not given: where the topology needs one."
+            "boolean",
+            "Whether it has an east-west gateway, or, for `external`, a load balancer that leads to istiod; "
+            "not given: where the topology needs one.",
         ),
         **settings(),
     }

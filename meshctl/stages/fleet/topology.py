@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, assert_never
 
 from meshctl.errors import ConfigError
 from meshctl.model.labels import NETWORK
-from meshctl.model.mesh import Role
-from meshctl.model.values import look, merge, put
+from meshctl.model.mesh import Role, Source
+from meshctl.model.values import is_missing, look, merge, put
 from meshctl.stages.fleet.meshcheck import is_ip
 
 if TYPE_CHECKING:
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 _XDS, _WEBHOOK = 15012, 15017
 _ROOTS = "/etc/ssl/certs/ca-certificates.crt"  # where the proxy's image has the authorities of the internet
+_SEVERAL_ROOTS = ("values", "pilot", "env", "ISTIO_MULTIROOT_MESH")
+_ROOTS_BY_XDS = ("values", "meshConfig", "defaultConfig", "proxyMetadata", "PROXY_CONFIG_XDS_AGENT")
 _AMBIENT = ("values", "pilot", "env", "PILOT_ENABLE_AMBIENT")
 
 
@@ -38,6 +40,7 @@ def derived(mesh: Mesh, cluster: Cluster, spec: Tree, place: Where | None = None
     if not mesh.identifier:  # nobody said a topology
         return _of_values({"global": {"network": cluster.network}}) if cluster.network else {}
     found = merge(_identity(mesh, cluster), _of_role(mesh, cluster, spec, place))
+    found = merge(found, _rotating(mesh, spec))
     return merge(found, _east_west(mesh, cluster, spec, place))
 
 
@@ -72,6 +75,16 @@ def _entries(mesh: Mesh, network: str) -> Tree:
     }
 
 
+def _rotating(mesh: Mesh, spec: Tree) -> Tree:
+    """What lets the roots of a mesh change while its proxies run; what is settled otherwise stays."""
+    found: Tree = {}
+    if mesh.trust.source is Source.MANAGED:
+        for path in (_SEVERAL_ROOTS, _ROOTS_BY_XDS):
+            if is_missing(look(spec, path)):
+                found = merge(found, put(path, "true"))
+    return found
+
+
 # Roles.
 
 
@@ -83,7 +96,7 @@ def _of_role(mesh: Mesh, cluster: Cluster, spec: Tree, place: Where | None) -> T
         case Role.REMOTE | Role.CONFIG:
             return _served(mesh, cluster, place)
         case Role.EXTERNAL:
-            return _external(mesh, cluster, spec, place)
+            return _external(cluster, spec)
         case _:
             assert_never(cluster.role)
 
@@ -94,7 +107,7 @@ def _served(mesh: Mesh, cluster: Cluster, place: Where | None) -> Tree:
     assert server is not None  # checked when the file was read
     address = _address(server, place)
     path = f"/inject/cluster/{cluster.name}" + (f"/net/{cluster.network}" if cluster.network else "")
-    if server.role is Role.PRIMARY or is_ip(address):  # through a Service of istiod's usual name
+    if not _has_public_name(server):  # through a Service of istiod's usual name
         remote = {"injectionPath": path}
         return _of_values({"global": {"remotePilotAddress": address}, "istiodRemote": remote})
     webhooks = f"https://{address}:{_WEBHOOK}"
@@ -106,20 +119,26 @@ def _served(mesh: Mesh, cluster: Cluster, place: Where | None) -> Tree:
 
 
 def _address(server: Cluster, place: Where | None) -> str:
-    if not server.address:
-        gateway = "its ingress" if server.role is Role.EXTERNAL else "its east-west gateway"
+    address = server.address or server.found
+    if not address:
         raise ConfigError(
             "unknown-address",
             f"where to reach the istiod of {server.name!r} is not known",
             where=place,
-            hint=f"write the address of {gateway} as `address` of {server.name!r}",
+            hint=f"write the address of its east-west gateway as `address` of {server.name!r}; "
+            "an install of all clusters finds it out",
         )
-    return server.address
+    return address
 
 
-def _external(mesh: Mesh, cluster: Cluster, spec: Tree, place: Where | None) -> Tree:
+def _has_public_name(server: Cluster) -> bool:
+    """Whether others call its istiod by a host name of the user's, whose certificate anybody can check."""
+    return server.role is Role.EXTERNAL and bool(server.address) and not is_ip(server.address)
+
+
+def _external(cluster: Cluster, spec: Tree) -> Tree:
     """An istiod that serves others: where it finds its own settings, and how proxies find it."""
-    address = _address(cluster, place)
+    address = cluster.address
     revision, namespace = _settled(spec)
     suffix = f"-{revision}" if revision else ""
     volumes = {
@@ -128,7 +147,7 @@ def _external(mesh: Mesh, cluster: Cluster, spec: Tree, place: Where | None) -> 
     }
     injector = validator = ""  # with a host name their authority is public, so there is nothing to patch
     found: Tree = {}
-    if is_ip(address):
+    if not _has_public_name(cluster):
         elsewhere = f"-{namespace}" if namespace != "istio-system" else ""
         injector = f"istio-sidecar-injector{suffix}{elsewhere}"
         validator = f"istio-validator{suffix}-{namespace}"
@@ -156,11 +175,21 @@ def _settled(spec: Tree) -> tuple[str, str]:
 # Gateways between networks, and to an istiod that serves other clusters.
 
 
+def has_gateway(mesh: Mesh, cluster: Cluster) -> bool:
+    """Whether a cluster has an east-west gateway; that of an external istiod is a Service alone."""
+    if cluster.gateway is not None:
+        return cluster.gateway
+    if cluster.role is Role.EXTERNAL:
+        return not _has_public_name(cluster)
+    return mesh.spans_networks or bool(mesh.served_by(cluster.name))
+
+
 def _east_west(mesh: Mesh, cluster: Cluster, spec: Tree, place: Where | None) -> Tree:
-    serves = cluster.role is Role.PRIMARY and bool(mesh.served_by(cluster.name))
-    needed = cluster.role is not Role.EXTERNAL and (mesh.spans_networks or serves)
-    if not (needed if cluster.gateway is None else cluster.gateway):
+    if not has_gateway(mesh, cluster):
         return {}
+    if cluster.role is Role.EXTERNAL:  # no proxies there: the load balancer leads to istiod itself
+        return _components([{"enabled": True, "exposes": ["istiod"], "direct": True}])
+    serves = bool(mesh.served_by(cluster.name))
     exposed = []
     if mesh.spans_networks and cluster.role in (Role.PRIMARY, Role.CONFIG):  # a remote's come from there
         exposed.append("services")

@@ -186,12 +186,11 @@ def _external(said: Tree, serves: Sequence[Tree], path: Path, doc: Overlay) -> I
             where=doc.where(path),
             hint=f"write `role: config` and `controlPlane: {name}` at one of the clusters it serves",
         )
-    for key in ("network", "eastWestGateway"):
-        if key in said:
-            yield _pointless(
-                f"{name!r} has no workloads in the mesh, so its {key} is of no use", (*path, key), doc,
-                "leave it out",
-            )  # fmt: skip
+    if "network" in said:
+        yield _pointless(
+            f"{name!r} has no workloads in the mesh, so its network is of no use", (*path, "network"), doc,
+            "leave it out",
+        )  # fmt: skip
 
 
 def _a(role: Role) -> str:

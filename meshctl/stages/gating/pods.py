@@ -74,6 +74,11 @@ def has_envoy(pod: Object) -> bool:
     return _environment(pod).get("DISABLE_ENVOY") != "true"
 
 
+def hears_of_roots(pod: Object) -> bool:
+    """Whether the agent of a pod takes other roots while it runs, as its istiod tells of them."""
+    return str(_environment(pod).get("PROXY_CONFIG_XDS_AGENT", "")).lower() in ("1", "t", "true")
+
+
 def admin_port(pod: Object, default: int) -> int:
     """Where the Envoy of a pod has its admin interface."""
     import yaml

@@ -38,6 +38,8 @@ GATEWAY: Final = ("gateway.networking.k8s.io/v1", "Gateway")
 GATEWAY_NAME: Final = "gateway.networking.k8s.io/gateway-name"
 """On what istiod makes for a Gateway: the name of that one."""
 
+TWICE: Final = "Kubernetes evicts no pod that several PodDisruptionBudgets cover"
+
 
 class Way(StrEnum):
     """What can be done about a workload's proxies."""
@@ -71,7 +73,7 @@ class Scene:
         budgets = self.budgets.get(ref.namespace, ())
         is_evicted = way in _MADE_ANEW and self.mover(ref).method is Method.EVICT
         if is_evicted and covered_twice(budgets, self.pods[ref]):
-            return Way.STAYS, "Kubernetes evicts no pod that several PodDisruptionBudgets cover"
+            return Way.STAYS, TWICE
         return way, why
 
     @cached_property
@@ -98,6 +100,20 @@ class Scene:
         if workload is not None and STATUS in workload.at("spec.template.metadata.annotations", {}):
             return Way.STAYS, "its proxy was put into its template by hand; inject it anew"
         return self._injected(ref, pod)
+
+    def in_place(self, ref: Ref) -> str:
+        """Why a workload cannot be made anew where it is; empty where it can, whoever leads it."""
+        pod, budgets = self.pods[ref][0], self.budgets.get(ref.namespace, ())
+        way, why = self.judge(ref)
+        if way is Way.LOSES:
+            return why
+        if ref.namespace not in self.labels:
+            return "its namespace is being deleted"
+        if why := immovable(ref, pod):
+            return why
+        if self.mover(ref).method is Method.EVICT and covered_twice(budgets, self.pods[ref]):
+            return TWICE
+        return ""
 
     def mover(self, ref: Ref, why: str = "") -> Mover:
         """A workload with how it gets new pods."""

@@ -201,6 +201,34 @@ def restored(
     return _plan(cluster_name, Phase("Put labels back", (*_namespaces(part, riders, namespaces), *relabels)))
 
 
+def renewed(
+    cluster_name: str, part: str, riders: Riders, refs: Collection[Ref], *, moment: str, seconds: float
+) -> Plan:
+    """Have workloads make their pods anew where they are; no label changes.
+
+    What istiod makes for a Gateway is restarted as any Deployment: it keeps its hands off that annotation.
+
+    Args:
+        cluster_name: name of the cluster within the mesh.
+        part: what the steps are told to belong to.
+        riders: whoever has a proxy, as seen now.
+        refs: the workloads; those that cannot be made anew are left alone.
+        moment: written into pod templates, RFC 3339: one that has it already is only awaited.
+        seconds: budget of each wait and of each eviction.
+    """
+    moves = _Moves(part, riders, moment, seconds)
+    moving = [
+        replace(each, method=Method.RESTART) if each.method is Method.FOLLOW else each
+        for each in riders.in_place
+        if each.ref in refs
+    ]
+    return _plan(
+        cluster_name,
+        *moves.anew(moving),
+        Phase("Wait for workloads", tuple(moves.awaits(moving, ""))),
+    )
+
+
 def uninjected(cluster_name: str, riders: Riders, *, moment: str, seconds: float) -> Plan:
     """Take away what leads namespaces to a control plane, and have workloads make their pods without proxy.
 

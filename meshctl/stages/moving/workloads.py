@@ -44,6 +44,9 @@ class Riders:
         live: the workloads there are, and the Gateways, as they are.
         pods: of each workload the pods with such a proxy, by name.
         unready: workloads among those that move which are not ready as it is, and why.
+        in_place: all that can be made anew where it is, the mesh's own parts and those that only their
+            owner can lead elsewhere included.
+        fixed: what cannot even that, and why.
     """
 
     revision: str | None
@@ -57,6 +60,8 @@ class Riders:
     live: Mapping[Ref, Object] = field(default_factory=dict)
     pods: Mapping[Ref, tuple[Object, ...]] = field(default_factory=dict)
     unready: Mapping[Ref, str] = field(default_factory=dict)
+    in_place: tuple[Mover, ...] = ()
+    fixed: Mapping[Ref, str] = field(default_factory=dict)
 
     @property
     def moving(self) -> tuple[Mover, ...]:
@@ -91,6 +96,7 @@ def found(cluster: Cluster, revision: str | None, *, istio_namespace: str, to: s
         if way not in (Way.STAYS, Way.OURS):
             ways[way].append(scene.mover(ref, why if way is Way.LATE else ""))
     moving = [*ways[Way.MOVES], *ways[Way.GATEWAY]]
+    fixed = {ref: why for ref, *_ in judged if (why := scene.in_place(ref))}
     return Riders(
         revision,
         movers=tuple(ways[Way.MOVES]),
@@ -105,6 +111,8 @@ def found(cluster: Cluster, revision: str | None, *, istio_namespace: str, to: s
         unready={
             each.ref: cause for each in (*moving, *ways[Way.LATE]) if (cause := scene.unready(each.ref))
         },
+        in_place=tuple(scene.mover(ref) for ref, *_ in judged if ref not in fixed),
+        fixed=fixed,
     )
 
 

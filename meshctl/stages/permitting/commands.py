@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from meshctl.model.plan import Step
 
+_CACERTS = "cacerts"  # where istiod takes an authority that is plugged in
 _INVENTORY = "names of all that is there: what a removal is compared with"
 _STAYS = frozenset({DEFINITION, "Namespace"})
 """Kinds that an install never prunes."""
@@ -52,6 +53,7 @@ class Work:
         revision: control-plane revision; empty for the unnamed one.
         generations: numbers that the records to be written or removed may have.
         kinds: what the cluster serves, where it was asked.
+        authority: whether the mesh has a say in the certificate authority of the cluster.
     """
 
     desired: Manifest
@@ -60,6 +62,7 @@ class Work:
     revision: str = ""
     generations: tuple[int, ...] = (1,)
     kinds: tuple[Kind, ...] = ()
+    authority: bool = False
 
     @property
     def release(self) -> Release:
@@ -88,6 +91,7 @@ def install(work: Work) -> Needs:
         *_records(work, "patch", "create", "delete"),
         *_under_way(work, "get"),
         *_gone(pruned, work.kinds),
+        *_authority(work, "get", "patch", "create"),
         Right("", ANY, ANY, "list", why=_INVENTORY),
     )
     return needs | Needs(rights)
@@ -121,8 +125,20 @@ def uninstall(work: Work, *, purge: bool = True) -> Needs:
         *looked_at,
         *_made(work),
         *_saved(work),
+        *_authority(work, "delete"),
     )
     return needs | Needs((*rights, Right("", ANY, ANY, "list", why=_INVENTORY)))
+
+
+def _authority(work: Work, *verbs: str) -> Iterator[Right]:
+    """Rights on the authority that is plugged in; one of istiod's own making is looked at alone."""
+    if not work.authority:
+        return
+    why = "the certificate authority of the cluster, with its key"
+    for verb in verbs:
+        yield Right(work.namespace, "", "secrets", verb, _CACERTS, why)
+    if "get" in verbs:
+        yield Right(work.namespace, "", "secrets", "get", CA_SECRET, why)
 
 
 def upgrade(work: Work, former: Work) -> Needs:
@@ -301,7 +317,7 @@ def _asking_istiod(namespace: str) -> Iterator[Right]:
 
 def _certificates(namespace: str) -> Iterator[Right]:
     why = "when the certificate authority ends; the Secret holds its key as well: leave this out if unwanted"
-    for name in ("cacerts", "istio-ca-secret"):
+    for name in (_CACERTS, CA_SECRET):
         yield Right(namespace, "", "secrets", "get", name, why)
 
 

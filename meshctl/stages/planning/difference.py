@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from meshctl.model.labels import MESH
 from meshctl.model.objects import Object
 from meshctl.model.plan import Change
+from meshctl.stages.comparing.secrets import may_be
 from meshctl.stages.planning.claims import Claims, items, members, names
 from meshctl.stages.planning.mutators import MUTATORS, is_controller
 from meshctl.stages.planning.shapes import (
@@ -248,6 +249,8 @@ class _Walk:
     def differing(self, place: _Place) -> Iterator[Change]:
         """Leaves that are wanted and not seen; what is seen beyond them is mostly not asked about."""
         wanted, seen = place.wanted, place.seen
+        if wanted == seen:  # the most of nearly every object; a definition's schema has thousands of places
+            return
         if isinstance(wanted, dict) and (isinstance(seen, dict) or seen is None):
             for key in wanted:
                 yield from self.differing(place.field(key))
@@ -309,7 +312,8 @@ class _Walk:
             # The server drops false, 0 and empty text where they are the default. It remembers that
             # we asked, though: only then is the absence what was asked for.
             return wanted in (False, 0, "") and (place.claims.ours is not None or not place.claims.known)
-        return self.shape.equal(place.name, place.path, wanted, seen)
+        # What was withheld when the cluster was recorded is taken to be as asked.
+        return self.shape.equal(place.name, place.path, wanted, seen) or may_be(place.name, seen, wanted)
 
 
 def _given_up(path: str, held: Mapping[str, Any], wanted: Any, seen: Any) -> Iterator[Change]:

@@ -13,14 +13,13 @@ from itertools import chain
 from typing import TYPE_CHECKING
 
 from meshctl.model.labels import COMPONENT, GENERATED, MESH, OPERATOR, REVISION, TAG
-from meshctl.model.objects import Ref
+from meshctl.model.objects import Kind, Object, Ref
 from meshctl.stages.planning.kinds import DEFINITION, WEBHOOKS
 from meshctl.stages.seeing.observe import THREADS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from meshctl.model.objects import Kind, Object
     from meshctl.ports import Cluster
 
 INJECTION = frozenset({"istio-injection", REVISION, "istio.io/dataplane-mode", "istio.io/use-waypoint"})
@@ -81,6 +80,8 @@ _BORN_WITH = frozenset(
 )
 CA_SECRET = "istio-ca-secret"  # noqa: S105 - the name of one
 
+SECRET = Kind("v1", "Secret", "secrets", namespaced=True)
+
 _BY_OPERATOR = {
     "Base": "base",
     "Pilot": "istiod",
@@ -131,6 +132,22 @@ def sight(cluster: Cluster, kinds: Sequence[Kind]) -> Mapping[Ref, Object]:
 
     with ThreadPoolExecutor(THREADS) as pool:
         return {obj.ref: obj for obj in chain.from_iterable(pool.map(one, asked))}
+
+
+def own_secrets(cluster: Cluster, mesh: str) -> Mapping[Ref, Object]:
+    """Secrets that we made for a mesh: authorities, links. Only names are read, so that they hold nothing."""
+    labels = {MESH: mesh, COMPONENT: "istiod"}
+    found = cluster.names(SECRET, labels=f"{MESH}={mesh},{COMPONENT}")
+    return {
+        ref: Object(
+            {
+                "apiVersion": ref.api_version,
+                "kind": ref.kind,
+                "metadata": {"name": ref.name, "namespace": ref.namespace, "labels": labels},
+            }
+        )
+        for ref in found
+    }
 
 
 def belonging(obj: Object, namespace: str) -> Belonging | None:

@@ -85,7 +85,7 @@ def _remainder(ref: Ref, obj: Object | None, scope: Scope, new: Sequence[Ref]) -
         return Remainder(ref, controllers_own(ref), meant=False)
     if mine and (ref.group, ref.kind, ref.name) == ("", "Secret", CA_SECRET):
         return Remainder(ref, "the key of the certificate authority", scope.keep_ca)
-    if mine and links_clusters(ref):
+    if mine and links_clusters(ref) and obj is None:
         return Remainder(ref, "links clusters; `--purge` removes it", not scope.purge)
     told = belonging(obj, scope.namespace) if obj else None
     if told:

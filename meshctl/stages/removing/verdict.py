@@ -220,7 +220,7 @@ class _Judge:
             if not self.scope.keep_ca:
                 return Doomed(ref, "istiod", "the key of istiod's own certificate authority")
             self._explain([ref], "the key of the certificate authority is kept, as you asked")
-        if mine and links_clusters(ref):
+        if mine and links_clusters(ref) and ref not in self.seen.objects:
             if self.scope.purge:
                 return Doomed(ref, "istiod", "lets an istiod reach another cluster")
             self._explain([ref], "it links clusters; `--purge` removes it")

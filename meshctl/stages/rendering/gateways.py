@@ -59,14 +59,16 @@ def made(component: Component, said: Tree, context: Mapping[str, Any]) -> list[T
 
     Args:
         component: the gateway's component.
-        said: the instance among `components`. Of an east-west gateway it tells what it `exposes`, and
-            whether it is `ambient`: then istiod makes it from a Gateway resource.
+        said: the instance among `components`. Of an east-west gateway it tells what it `exposes`, whether
+            it is `ambient`: then istiod makes it from a Gateway resource; and whether it is `direct`: a
+            Service that leads to istiod, without proxies.
         context: the words that templates may name.
     """
     if not component.like:
         return contents(component.name, context)
-    own = {"exposes": said.get("exposes") or (), "ambient": said.get("ambient", False)}
-    proxies = [] if own["ambient"] else contents(component.like, context)
+    own = {"exposes": said.get("exposes") or ()}
+    own |= {key: said.get(key, False) for key in ("ambient", "direct")}
+    proxies = [] if own["ambient"] or own["direct"] else contents(component.like, context)
     return [*proxies, *contents(component.name, {**context, **own})]
 
 

@@ -65,6 +65,16 @@ class Loaded:
         """What a cluster is settled from. Without a mesh.yaml, clusters of any name are alike."""
         return self.shares[cluster.name] if self.is_fleet else next(iter(self.shares.values()))
 
+    def knowing(self, found: Mapping[str, str]) -> Loaded:
+        """The same, with addresses at which east-west gateways were found, by name of the cluster."""
+        shares = {name: replace(each, mesh=_located(each.mesh, found)) for name, each in self.shares.items()}
+        return replace(self, mesh=_located(self.mesh, found), shares=shares)
+
+
+def _located(mesh: Mesh, found: Mapping[str, str]) -> Mesh:
+    clusters = (replace(each, found=found.get(each.name, each.found)) for each in mesh.clusters)
+    return replace(mesh, clusters=tuple(clusters))
+
 
 @dataclass(frozen=True)
 class _Files:

@@ -43,25 +43,18 @@ def test_an_edited_file_stops_it_and_is_named(meshctl, tmp_path: Path):
     assert not (tmp_path / "gateway").exists()
 
 
-def test_each_cluster_of_a_mesh_has_a_folder_and_a_name_of_its_own(meshctl, tmp_path: Path):
+def test_each_cluster_of_a_mesh_has_a_folder_and_argo_cd_one_file_above_them(meshctl, tmp_path: Path):
     (tmp_path / "mesh.yaml").write_text(catalogue.topology("multi-primary"))
     git = ("--repository", "https://git.example/fleet.git", "--path", "fleet")
-    done = meshctl(
-        "manifest",
-        "generate",
-        "-f",
-        str(tmp_path / "mesh.yaml"),
-        "--as",
-        "argocd",
-        *git,
-        "-o",
-        f"{tmp_path}/out",
-    )
+    asked = ("manifest", "generate", "-f", f"{tmp_path}/mesh.yaml", "--as", "argocd", *git)
+    done = meshctl(*asked, "-o", f"{tmp_path}/out")
     assert done.code == 0, done.err
-    told = [yaml.safe_load(each.read_text()) for each in sorted(tmp_path.glob("out/*/application.yaml"))]
-    assert len({each["metadata"]["name"] for each in told}) == len(told) == 2
-    folders = {each.name for each in (tmp_path / "out").iterdir() if each.is_dir()}
-    assert {each["spec"]["source"]["path"] for each in told} == {f"fleet/{name}/objects" for name in folders}
+    assert {each.name for each in (tmp_path / "out").iterdir()} == {
+        ".meshctl-files.json", "applicationset.yaml", "east", "west",
+    }  # fmt: skip
+    assert meshctl(*asked, "-o", f"{tmp_path}/one", "--cluster", "west").code == 0
+    told = yaml.safe_load((tmp_path / "one/application.yaml").read_text())
+    assert (told["metadata"]["name"], told["spec"]["source"]["path"]) == ("mesh-west", "fleet/objects")
 
 
 @pytest.mark.parametrize(
@@ -71,6 +64,8 @@ def test_each_cluster_of_a_mesh_has_a_folder_and_a_name_of_its_own(meshctl, tmp_
         (("--as", "flux", "-o", "x"), "name it: --repository URL"),
         (("-o", "x", "--out", "y"), "leave one of them out"),
         (("--repository", "https://git.example/x", "-o", "x"), "only Argo CD and Flux"),
+        (("--as", "argocd", "--source", "flux-system", "-o", "x"), "only Flux reads"),
+        (("--as", "flux", "--source", "a", "--repository", "b", "-o", "x"), "names the repository already"),
         (("-o", "jsno"), "did you mean 'json'"),
     ],
 )

@@ -12,14 +12,15 @@ from meshctl.model.manifest import Manifest, Part
 from meshctl.model.mesh import Inputs
 from meshctl.model.objects import Object
 from meshctl.stages.exporting.argocd import argocd
-from meshctl.stages.exporting.export import Place, kustomize, plain
+from meshctl.stages.exporting.export import Git, Place, kustomize, plain
 from meshctl.stages.exporting.flux import flux
 from meshctl.stages.exporting.helm import helm
 from meshctl.stages.rendering.render import render
 from meshctl.stages.settings.load import load
 from meshctl.stages.settings.resolve import resolve
 
-PLACE = Place("mesh", "istio-system", "1.2.3", "https://git.example/fleet.git", "clusters/one", "release")
+GIT = Git("https://git.example/fleet.git", "clusters/one", "release")
+PLACE = Place("mesh", "istio-system", "1.2.3", GIT)
 
 
 def rendered(*sets: str) -> Manifest:
@@ -169,6 +170,6 @@ def test_flux_waits_for_what_a_part_needs_and_never_flips_a_failure_policy_back(
 
 
 def test_a_folder_at_the_root_of_the_repository_has_plain_paths():
-    root = Place("mesh", "istio-system", "1.2.3", "https://git.example/fleet.git")
+    root = Place("mesh", "istio-system", "1.2.3", Git("https://git.example/fleet.git"))
     (told,) = documents(argocd(rendered(), root), "application.yaml")
     assert told["spec"]["source"]["path"] == "objects"

@@ -16,6 +16,7 @@ from meshctl.actions.analyze import analyzers
 from meshctl.actions.checks import checks
 from meshctl.model.finding import Rule
 from meshctl.stages.seeing import soundness
+from meshctl.stages.trusting import judging
 
 PACKAGE = Path(meshctl.__file__).parent
 UNIT = Path(__file__).parents[1]
@@ -26,7 +27,11 @@ ERRORS = {"Trouble"} | {
     if isinstance(each, type) and issubclass(each, errors.MeshctlError)
 }
 
-RULES = [*(rule for each in (*checks(), *analyzers()) for rule in each.rules), *soundness.rules()]
+RULES = [
+    *(rule for each in (*checks(), *analyzers()) for rule in each.rules),
+    *soundness.rules(),
+    *judging.rules(),
+]
 
 
 def error_codes() -> Iterator[tuple[str, str]]:
@@ -62,5 +67,5 @@ def test_every_rule_says_what_should_hold_and_what_to_do(rule: Rule) -> None:
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.code)
 def test_every_rule_is_fired_by_a_test(rule: Rule) -> None:
-    tests = [path for room in ("analyzers", "checks", "status") for path in (UNIT / room).glob("*.py")]
+    tests = [path for room in ("analyzers", "checks", "status", "trusting") for path in (UNIT / room).glob("*.py")]
     assert any(f'"{rule.code}"' in path.read_text("utf-8") for path in tests)

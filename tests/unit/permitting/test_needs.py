@@ -138,6 +138,25 @@ def test_an_install_may_touch_its_own_objects_by_name_and_no_others() -> None:
                     assert {*rule.names} <= {each.name for each in sent.refs}
 
 
+@pytest.mark.parametrize(("ca", "granted"), [("managed", True), ("there", False)])
+def test_the_authority_of_a_cluster_is_granted_by_name_where_the_mesh_has_a_say_in_it(
+    ca: str, granted: bool
+) -> None:
+    text = "apiVersion: meshctl.dev/v1alpha1\nkind: Mesh\nmetadata: {name: m}\nspec:\n"
+    text += f"  trust: {{ca: {ca}}}\n  clusters: [{{name: c}}]\n"
+    wish = Wish((Purpose.INSTALL, Purpose.UNINSTALL), escalating=True)
+    roles = rbac(load(Inputs(files=("-",)), stdin=text), wish)
+    verbs = {
+        (name, verb)
+        for rule in roles.rules.get(NS, ())
+        if rule.resources == ("secrets",)
+        for name in rule.names
+        for verb in rule.verbs
+    }
+    allowed = {("cacerts", each) for each in ("get", "patch", "create", "delete")}
+    assert allowed <= verbs if granted else not allowed & verbs
+
+
 def test_nobody_but_the_administrator_makes_the_namespaces_that_hold_the_roles() -> None:
     contents = printed("install").contents()
     assert contents[0]["kind"] == "Namespace"

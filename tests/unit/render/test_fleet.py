@@ -110,6 +110,22 @@ def test_an_external_control_plane_installs_no_webhook_where_it_runs() -> None:
     assert "CustomResourceDefinition" in {each.ref.kind for each in made["a"].objects}
 
 
+def test_what_leads_to_an_external_istiod_is_a_service_that_lets_through_what_is_encrypted() -> None:
+    text = (
+        "  revision: r1\n"
+        "  values: {gateways: {istio-eastwestgateway: {serviceAnnotations: {lb: nlb}}}}\n"
+        "  clusters: [{name: far, role: external}, {name: a, role: config}]\n"
+    )
+    asked = load_all(Inputs(files=("-",), only="far"), stdin=HEAD + text)
+    ((_, made),) = rendered(asked)
+    (part,) = [each for each in made.parts if each.component == "eastwest"]
+    (service,) = part.objects
+    assert service.annotations == {"lb": "nlb"}
+    assert service.at("spec.selector") == {"app": "istiod", "istio.io/rev": "r1"}
+    assert [each["port"] for each in service.at("spec.ports")] == [15012, 15017]
+    assert service.at("spec.type") == "LoadBalancer"
+
+
 def test_a_gateway_between_networks_takes_settings_of_its_own() -> None:
     text = (
         "  values:\n"

@@ -138,6 +138,34 @@ def test_an_external_istiod_works_as_its_config_cluster_and_patches_webhooks_it_
     assert by_name["INJECTION_WEBHOOK_CONFIG_NAME"] == ""
 
 
+def found_at(address: str, cluster: str) -> Values:
+    """Values of a cluster whose external istiod has an address that nobody said, but somebody saw."""
+    lines = "".join(f"    - {{{each}}}\n" for each in EXTERNAL).replace(", address: {}", "")
+    asked = load(Inputs(files=("-",), version="1.32"), stdin=f"{HEAD}spec:\n  clusters:\n{lines}")
+    asked = asked.knowing({"far": address})
+    found = asked.mesh.cluster(cluster)
+    assert found is not None
+    return resolve(asked, found)
+
+
+def test_a_load_balancer_leads_to_an_external_istiod_that_has_no_host_name_of_the_users() -> None:
+    assert gateways(found_at("", "far")) == [{"enabled": True, "exposes": ["istiod"], "direct": True}]
+    assert gateways(external("far", "192.0.2.1")) == gateways(found_at("192.0.2.7", "far"))
+    assert gateways(external("far", "istiod.example.com")) == []
+    none = settled("far", f"{EXTERNAL[0]}, eastWestGateway: false".format("192.0.2.1"), *EXTERNAL[1:])
+    assert gateways(none) == []
+
+
+def test_an_address_that_was_found_serves_where_none_is_said_and_a_name_of_a_cloud_needs_no_certificate() -> (
+    None
+):
+    by_name = found_at("lb-1.cloud.example", "a")
+    assert by_name.at("global.remotePilotAddress") == "lb-1.cloud.example"
+    assert by_name.at("istiodRemote.injectionURL") == ""
+    env = found_at("lb-1.cloud.example", "far").at("pilot.env")
+    assert env["INJECTION_WEBHOOK_CONFIG_NAME"] == "istio-sidecar-injector"
+
+
 def gateways(values: Values) -> list[dict[str, object]]:
     found = values.at("components.eastWestGateways") or []
     assert isinstance(found, list)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import combinations
 from pathlib import Path
 
-from meshctl.sandbox.names import MAX_CLUSTERS, MAX_HOSTS, SLOTS, Layout
+from meshctl.sandbox.names import MAX_CLUSTERS, MAX_HOSTS, MAX_LIGHT_CLUSTERS, SLOTS, Layout
 
 STATE = Path("/state")
 LAYOUTS = [Layout("sandbox", slot, STATE) for slot in range(SLOTS)]
@@ -24,7 +24,7 @@ def test_the_ranges_of_a_sandbox_do_not_overlap() -> None:
 def test_the_ranges_of_clusters_lie_in_their_sandboxes_and_do_not_overlap() -> None:
     layout = LAYOUTS[5]
     ranges = [
-        found for cluster in layout.clusters(MAX_CLUSTERS) for found in (cluster.pods, cluster.services)
+        found for cluster in layout.clusters(MAX_LIGHT_CLUSTERS) for found in (cluster.pods, cluster.services)
     ]
     assert not any(one.overlaps(other) for one, other in combinations(ranges, 2))
     assert all(any(one.subnet_of(outer) for outer in layout.ranges) for one in ranges)
@@ -32,7 +32,7 @@ def test_the_ranges_of_clusters_lie_in_their_sandboxes_and_do_not_overlap() -> N
 
 def test_every_address_on_the_bridge_is_given_once() -> None:
     layout = LAYOUTS[0]
-    clusters = layout.clusters(MAX_CLUSTERS)
+    clusters = layout.clusters(MAX_LIGHT_CLUSTERS)
     given = [layout.gateway]
     given += [cluster.address for cluster in clusters]
     given += [address for cluster in clusters for address in cluster.load_balancers]

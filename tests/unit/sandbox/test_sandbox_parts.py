@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from meshctl.errors import FailedError, UnsupportedError
+from meshctl.errors import ConfigError, FailedError, UnsupportedError, Where
 from meshctl.sandbox import build, controlplane, debian, dns, images, node, preflight
 from meshctl.sandbox.controlplane import Plane
 from meshctl.sandbox.images import Image, Layer
 from meshctl.sandbox.loadbalancer import Pool, held, wanted
-from meshctl.sandbox.names import Layout
+from meshctl.sandbox.names import MAX_CLUSTERS, Layout
 from meshctl.sandbox.node import Node
 from meshctl.sandbox.settings import Settings
 from meshctl.sandbox.versions import ISTIO_TAGS, KUBERNETES
@@ -160,6 +160,16 @@ def test_hosts_are_refused_in_light_mode() -> None:
         preflight.is_light(Settings(hosts=1), "not root")
     with pytest.raises(UnsupportedError):
         preflight.is_light(Settings(hosts=1, light=True), "")
+
+
+def test_more_clusters_than_load_balancers_have_addresses_for_need_light_mode() -> None:
+    many = MAX_CLUSTERS + 1
+    assert preflight.is_light(Settings(clusters=many, light=True), "")
+    with pytest.raises(ConfigError, match="a full sandbox has") as told:
+        preflight.is_light(Settings(clusters=many), "")
+    assert told.value.where == Where("--clusters")
+    with pytest.raises(ConfigError, match="outside"):
+        Settings(clusters=many, light=False)
 
 
 def test_packages_are_installed_where_no_service_can_start() -> None:

@@ -25,7 +25,7 @@ def test_plain_names_are_fine(name: str) -> None:
 
 @pytest.mark.parametrize(
     ("flag", "values"),
-    [("--clusters", {"clusters": 0}), ("--clusters", {"clusters": 8}), ("--hosts", {"hosts": 61})],
+    [("--clusters", {"clusters": 0}), ("--clusters", {"clusters": 16}), ("--hosts", {"hosts": 61})],
 )
 def test_numbers_out_of_range_name_their_flag(flag: str, values: dict[str, int]) -> None:
     with pytest.raises(ConfigError) as refused:
