@@ -68,6 +68,11 @@ class Cluster(Protocol):
         ...
 
     @property
+    def at_once(self) -> int:
+        """How many questions it pays to have under way at the same time; 1 where none has to travel."""
+        ...
+
+    @property
     def authority(self) -> bytes | None:
         """Certificates that the API server's own is verified by, PEM.
 

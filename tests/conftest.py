@@ -69,7 +69,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 class ByFile(LoadScopeScheduling):  # type: ignore[misc]  # no types come with it
     """Gives a file's tests to one process, and all of the cluster's to one where there is but one cluster.
 
-    Light sandboxes share this machine's ports, and a cluster that is given is one.
+    Light sandboxes share this machine's ports, and a cluster that is given is one. Tests of fleets have a
+    sandbox of several clusters in common.
     """
 
     def _split_scope(self, nodeid: str) -> str:
@@ -77,7 +78,7 @@ class ByFile(LoadScopeScheduling):  # type: ignore[misc]  # no types come with i
         given = os.environ.get("MESHCTL_TEST_KUBECONFIG") or os.environ.get("MESHCTL_TEST_LIGHT")
         if "tests/cluster/" in file and (given or preflight.why_not_full()):
             return "cluster"
-        return file
+        return "fleet" if "tests/cluster/fleet/" in file else file
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ByFile | None:

@@ -141,6 +141,10 @@ class FakeCluster:
         return f"https://{self._name}.example:6443"
 
     @property
+    def at_once(self) -> int:
+        return 12
+
+    @property
     def authority(self) -> bytes | None:
         return f"authority of {self._name}".encode()
 

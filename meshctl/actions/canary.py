@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, assert_never
 from meshctl.actions.canary_batches import failure, moving, named, returned, riders_of
 from meshctl.actions.canary_end import aborting, promoting, retiring
 from meshctl.actions.canary_sending import Run, control_plane, own_gateways, sending
-from meshctl.actions.proving import answered
 from meshctl.errors import (
     ConfigError,
     ConflictError,
@@ -233,7 +232,6 @@ def _beside(run: Run, upgrade: Upgrade) -> Generator[Event, None, Upgrade]:
             if isinstance(event, Waiting):
                 causes[event.subject] = event.cause
             yield event
-        yield from answered(run.world, run.cluster, target)
     except (StoppedError, UnreachableError):
         raise
     except MeshctlError as error:

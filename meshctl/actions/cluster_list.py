@@ -13,14 +13,23 @@ from meshctl.actions.remote_clusters import SYNCED, Reading, remote_clusters
 from meshctl.actions.working import CLUSTERS
 from meshctl.errors import MeshctlError
 from meshctl.model.labels import installed_by
-from meshctl.model.link import CONFIG_KEY, CONFIG_SECRET, MULTICLUSTER, READS, Life, Link, LinkKind
+from meshctl.model.link import (
+    CONFIG_KEY,
+    CONFIG_SECRET,
+    MULTICLUSTER,
+    READS,
+    Life,
+    Link,
+    LinkKind,
+    links_wanted,
+)
 from meshctl.model.mesh import Role
 from meshctl.model.objects import Ref
 from meshctl.stages.linking.secrets import SERVER
 from meshctl.stages.linking.standing import ending, fault, life_in
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
     from datetime import datetime
 
     from meshctl.model.mesh import Cluster, Mesh
@@ -114,9 +123,9 @@ def listing(world: World, asked: Sequence[Loaded], *, istio_namespace: str = "is
         cluster.name: offline(each, cluster).namespace if each.is_fleet else istio_namespace
         for each, cluster in places
     }
-    wanted: dict[str, list[Ends]] = {name: [] for name in homes}
-    for ends in links(asked):
-        wanted[ends.link.server].append(ends)
+    ends = links(asked)
+    meshes = [each.share(cluster).mesh for each, cluster in places if each.is_fleet]
+    whole = {link for each in meshes for link in links_wanted(each)} | {each.link for each in ends}
 
     def one(place: tuple[Loaded, Cluster]) -> tuple[Member, tuple[Linked, ...]]:
         loaded, cluster = place
@@ -126,8 +135,12 @@ def listing(world: World, asked: Sequence[Loaded], *, istio_namespace: str = "is
         member = member if loaded.is_fleet else replace(member, mesh="")
         if member.error is not None or cluster.role in (Role.REMOTE, Role.CONFIG):
             return member, ()
-        meant = wanted[name] if loaded.is_fleet else None
-        return member, tuple(_linked(world, member, homes[name], meant))
+        there = attempt(partial(_secrets, world, name, homes[name]))
+        if isinstance(there, MeshctlError):
+            return replace(member, error=there), ()
+        mine = [each for each in ends if each.link.server == name]
+        strange = {*there} - whole if loaded.is_fleet else set()
+        return member, tuple(_linked(world, member, there, mine, strange))
 
     with ThreadPoolExecutor(min(CLUSTERS, len(places))) as pool:
         found = tuple(pool.map(one, places))
@@ -147,19 +160,34 @@ def _member(world: World, mesh: Mesh, cluster: Cluster, namespace: str) -> Membe
     return Member(mesh.name, cluster, door.server, version, found)
 
 
-def _linked(world: World, member: Member, namespace: str, wanted: Sequence[Ends] | None) -> Iterator[Linked]:
-    """The links of a cluster's istiods: those that are wanted, then others that are there."""
-    found = attempt(partial(_secrets, world, member.cluster.name, namespace))
-    there = {} if isinstance(found, MeshctlError) else {**found}
-    for ends in wanted or ():
+def _linked(
+    world: World,
+    member: Member,
+    there: Mapping[Link, Object],
+    wanted: Sequence[Ends],
+    strange: Collection[Link],
+) -> Iterator[Linked]:
+    """The links of a cluster's istiods: those that are judged whole, then others that are there.
+
+    Args:
+        world: doors to the clusters.
+        member: the cluster.
+        there: its remote secrets.
+        wanted: links both of whose clusters are asked for.
+        strange: links that the topology does not ask for.
+    """
+    for ends in wanted:
         why = attempt(partial(_fault, world, ends))
         told = why.message if isinstance(why, MeshctlError) else why
-        yield _told(member, ends.link, there.pop(ends.link, None), ends.link.secret(namespace), told)
-    for link, secret in sorted(there.items()):
+        secret = there.get(ends.link)
+        ref = secret.ref if secret else ends.link.secret(ends.serving.namespace)
+        yield _told(member, ends.link, secret, ref, told)
+    judged = {each.link for each in wanted}
+    for link, secret in ((each, there[each]) for each in sorted(there) if each not in judged):
         life = life_in(secret, link.key)
-        told = "the mesh.yaml does not ask for it" if wanted is not None else ""
+        told = "the mesh.yaml does not ask for it" if link in strange else ""
         told = told or (ending(life, world.clock.now()) if life else "")
-        yield _told(member, link, secret, secret.ref, told, is_wanted=wanted is None)
+        yield _told(member, link, secret, secret.ref, told, is_wanted=link not in strange)
 
 
 def _secrets(world: World, name: str, namespace: str) -> Mapping[Link, Object]:

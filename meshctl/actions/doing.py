@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from meshctl.errors import ConflictError
+from meshctl.errors import ConflictError, StoppedError
+from meshctl.model.plan import Record
 from meshctl.stages.applying.apply import apply
 from meshctl.stages.planning.plan_data import plan_data
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from meshctl.errors import UnreachableError
     from meshctl.model.event import Event
     from meshctl.model.objects import Object
     from meshctl.model.plan import Plan
     from meshctl.model.recipe import Recipe
+    from meshctl.model.release import Release
     from meshctl.ports import World
 
 
@@ -56,3 +59,18 @@ def outdated(against: Sequence[str]) -> ConflictError:
         hint="run the same command again, so that it plans anew",
         details=against,
     )
+
+
+def stopped(error: UnreachableError) -> StoppedError:
+    """The error of work that lost its connection, and can be continued."""
+    return StoppedError(
+        "stopped-part-way",
+        f"stopped part-way: {error.message}",
+        hint="run the same command again; it continues",
+        details=error.details,
+    )
+
+
+def recorded_by(plan: Plan) -> Release:
+    """The release that a plan makes."""
+    return next(step.release for step in plan.steps if isinstance(step, Record))

@@ -304,25 +304,24 @@ def _install(world: World, fleet: Fleet, task: Task, choices: Choices, *, assumi
 
 def _with_address(world: World, fleet: Fleet, name: str, *, assuming: bool) -> tuple[Loaded, str]:
     """What a cluster is settled from, with the address of the istiod that serves it, and what was assumed."""
-    asked = fleet.inputs[name]
-    server = fleet.clusters.get(fleet.clusters[name].control_plane)
-    if server is None or server.address:
+    asked, cluster = fleet.inputs[name], fleet.clusters[name]
+    server = asked.share(cluster).mesh.cluster(cluster.control_plane)
+    if server is None or server.address or server.name not in world.clusters:
         return asked, ""
     try:
-        found = entrance_of(world, fleet, server.name)
+        found = entrance_of(world, asked.mesh.name, server.name)
     except MeshctlError:
         if not assuming:
             raise
         found = None  # it is told as its own
     where = address(found) if found else ""
-    if where or not assuming:
+    if where or not assuming or server.name not in fleet.clusters:
         return asked.knowing({server.name: where}), ""
     return asked.knowing({server.name: UNKNOWN}), f"the address of the gateway of {server.name!r}"
 
 
-def entrance_of(world: World, fleet: Fleet, server: str) -> Object | None:
+def entrance_of(world: World, mesh: str, server: str) -> Object | None:
     """The load balancer before the istiod of a cluster, as it is; None where there is none. Only reads."""
-    mesh = fleet.inputs[server].mesh.name
     return entrance(world.clusters[server].list("v1", "Service", labels=f"{MESH}={mesh}"))
 
 
@@ -337,7 +336,7 @@ def _no_address(name: str, error: FailedError) -> FailedError:
 
 def _address(world: World, fleet: Fleet, name: str, seconds: float, *, assuming: bool) -> Plan:
     """The wait for an address that is not there yet."""
-    service = entrance_of(world, fleet, name)
+    service = entrance_of(world, fleet.inputs[name].mesh.name, name)
     if service is None and not assuming:
         raise ConfigError(
             "no-entrance",

@@ -36,7 +36,7 @@ class Departure:
 
     Attributes:
         fleet: the clusters, all of which are seen.
-        leaves: what goes from each that is asked for, by name.
+        leaves: what goes from each that is asked for, by name; one with other meshes alone is left out.
         errors: why nothing can be said of others that are asked for.
         left: what is still there of each, once it is done; filled as clusters are.
     """
@@ -74,13 +74,19 @@ def departure(world: World, fleet: Fleet, scope: Scope, names: tuple[str, ...], 
     with ThreadPoolExecutor(min(CLUSTERS, len(names))) as pool:
         looks = [partial(_leave, world, fleet, scope, name, names, drain) for name in names]
         found = dict(zip(names, pool.map(attempt, looks), strict=True))
-    for each in found.values():
-        if isinstance(each, ConfigError):
+    wrong = [each for each in found.values() if isinstance(each, ConfigError)]
+    elsewhere = [each for each in wrong if each.code == "unknown-mesh"]  # other meshes are there, this is not
+    for each in wrong:
+        if each not in elsewhere or len(elsewhere) == len(found):
             raise each
     return Departure(
         fleet,
         {name: each for name, each in found.items() if isinstance(each, Leave)},
-        {name: each for name, each in found.items() if isinstance(each, MeshctlError)},
+        {
+            name: each
+            for name, each in found.items()
+            if isinstance(each, MeshctlError) and each not in elsewhere
+        },
     )
 
 

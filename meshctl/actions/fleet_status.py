@@ -30,7 +30,7 @@ def fleet_status(world: World, fleet: Fleet) -> MeshStatus:
     found = status(world, namespaces=namespaces)
     entrances = {}
     for server in {each.control_plane for each in fleet.clusters.values()} & fleet.clusters.keys():
-        service = attempt(partial(entrance_of, world, fleet, server))
+        service = attempt(partial(entrance_of, world, fleet.inputs[server].mesh.name, server))
         if service and not isinstance(service, MeshctlError) and not fleet.clusters[server].address:
             entrances[server] = address(service)
     standings = (

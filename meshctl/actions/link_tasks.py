@@ -53,20 +53,20 @@ def chosen(asked: Sequence[Loaded], names: Sequence[str]) -> tuple[Ends, ...]:
                 f"no cluster is called {name!r}{guess}",
                 hint=f"choose one of {listed(known)}",
             )
-    found = tuple(each for each in links(asked) if _is_meant(each, names))
+    found = tuple(each for each in links(asked) if _is_meant(each, {*names}))
     if not found:
-        what = f"between {listed(names)}" if names else "between the clusters of this mesh.yaml"
+        what = f" for {listed(dict.fromkeys(names))}" if names else ""
         raise ConfigError(
             "no-links",
-            f"there is nothing to link {what}",
-            hint="istiods read other clusters; a remote reads none, and one cluster needs no link",
+            f"there is nothing to link{what}",
+            hint="an istiod reads other clusters, and a remote has none; --cluster leaves all others out",
         )
     return found
 
 
-def _is_meant(ends: Ends, names: Sequence[str]) -> bool:
+def _is_meant(ends: Ends, names: set[str]) -> bool:
     both = {ends.link.server, ends.link.reads}
-    return both >= {*names} if len(names) < 2 else both <= {*names}
+    return both >= names if len(names) < 2 else both <= names
 
 
 def previewed(

@@ -125,12 +125,11 @@ def link_plan(world: World, ends: Ends, *, renew: bool = False) -> Plan:
     """
     link = ends.link
     wanted, seen = wanted_of(world, ends), seen_of(world, ends)
-    home = namespace_of(ends.serving)
-    refs = [*refs_of(home)]
+    home, door = namespace_of(ends.serving), world.clusters[link.server]
+    live = dict(look(door, refs_of(home)))
     if link.kind is LinkKind.CONFIG:
-        suffix = f"-{ends.serving.revision}" if ends.serving.revision else ""
-        refs.append(Ref("apps/v1", "Deployment", ends.serving.namespace, f"istiod{suffix}"))
-    live = look(world.clusters[link.server], refs)
+        istiods = door.list("apps/v1", "Deployment", namespace=ends.serving.namespace, labels="app=istiod")
+        live |= {each.ref: each for each in istiods}
     return plans.linking(wanted, seen, home, live, world.clock.now(), renew=renew)
 
 

@@ -37,6 +37,7 @@ class Choices:
         account: ServiceAccount in whose name it is read; empty: the kind's own.
         creates: whether an account that is not there is made.
         server: address of its API server; empty: as a mesh.yaml or the kubeconfig has it.
+        tls_name: name that its certificate is for; empty: that of the address.
         tokens: how long tokens live; None: as a mesh.yaml has it.
         reader: cluster of the istiod that reads.
     """
@@ -46,6 +47,7 @@ class Choices:
     account: str = ""
     creates: bool = True
     server: str = ""
+    tls_name: str = ""
     tokens: Tokens | None = None
     reader: str = "istiod"
 
@@ -75,7 +77,7 @@ def remote_secret(world: World, asked: Loaded, choices: Choices) -> tuple[Plan, 
     seen = Seen(None, door.get(who.account), holders_of(door, mesh.name, link, who.account.namespace))
     live = look(door, refs_of(who.parts))
     plan = access(wanted, seen, who, live, world.clock.now(), owner=mesh.name)
-    return plan, recipe(wanted, seen)
+    return plan, replace(recipe(wanted, seen), tls_name=choices.tls_name)
 
 
 def named(world: World, choices: Choices, asked: Loaded) -> World:

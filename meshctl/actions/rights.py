@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from meshctl.actions.canary_sending import own_gateways
-from meshctl.actions.proving import recorded_by
+from meshctl.actions.doing import recorded_by
 from meshctl.checks.rights import as_rules, missing
 from meshctl.errors import AccessError
 from meshctl.stages.gating.probe import home

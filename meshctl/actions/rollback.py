@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from meshctl.actions.doing import do, recorded_by
 from meshctl.actions.install import agreed, refuse_during_upgrade
-from meshctl.actions.proving import lagging, prove, recorded_by
+from meshctl.actions.lagging import lagging
 from meshctl.errors import ConfigError, UnsupportedError, Where
 from meshctl.model.observation import Observation
 from meshctl.model.release import Status
@@ -46,7 +47,7 @@ def rollback(
     take_over: bool = False,
     seconds: float = 300.0,
 ) -> Return:
-    """Plan the way back of one control plane. Only reads; `proving.prove` does it, with the mesh locked.
+    """Plan the way back of one control plane. Only reads; `send` does it, with the mesh locked.
 
     Args:
         world: doors to one cluster.
@@ -72,7 +73,7 @@ def rollback(
     return Return(name, release, steps)
 
 
-def send(world: World, back: Return, *, seconds: float) -> Iterator[Event]:
+def send(world: World, back: Return) -> Iterator[Event]:
     """Do the way back; its release counts as deployed once its webhooks answer.
 
     Raises:
@@ -80,7 +81,7 @@ def send(world: World, back: Return, *, seconds: float) -> Iterator[Event]:
         StoppedError: the connection was lost part-way; the same command continues.
     """
     with world.releases[back.cluster].lock(back.release.mesh):
-        yield from prove(world, back.plan, seconds=seconds)
+        yield from do(world, back.plan, held=True)
         yield from lagging(world, back.cluster, back.release)
 
 

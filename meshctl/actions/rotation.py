@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, assert_never
 
-from meshctl.actions.proving import stopped
+from meshctl.actions.doing import stopped
 from meshctl.actions.rotation_looking import authorities, authority_of, kept_of, witnesses
 from meshctl.actions.rotation_preparing import authoritative, roots_of, seat_of
 from meshctl.actions.rotation_proving import istiods_on, proxies_on

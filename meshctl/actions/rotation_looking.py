@@ -139,28 +139,44 @@ def kept_of(run: Run, seat: Seat) -> Live | None:
 # The istiods.
 
 
-def istiods_behind(run: Run, rotation: Rotation, seat: Seat) -> tuple[str, ...]:
-    """Why istiods of a cluster do not work with its authority yet; none where all do, proven by each."""
+@dataclass(frozen=True, slots=True)
+class Lag:
+    """An istiod that does not work with its authority yet.
+
+    Attributes:
+        why: how that shows.
+        is_stuck: whether it will not before it is started anew.
+    """
+
+    why: str
+    is_stuck: bool = False
+
+
+def istiods_behind(run: Run, rotation: Rotation, seat: Seat) -> tuple[Lag, ...]:
+    """Istiods of a cluster that do not work with its authority yet; none where each has proven it."""
     door, there = run.world.clusters[seat.cluster], authority_of(run, seat)
     servers = [each for each in xds.servers(door, seat.namespace) if not each.is_leaving]
     if not servers:
-        return (f"no istiod runs in {seat.namespace}",)
+        return (Lag(f"no istiod runs in {seat.namespace}"),)
     caller = attempt(partial(_caller, run, rotation, seat))
     if isinstance(caller, MeshctlError):
-        return (caller.message,)
-    looks = [partial(_istiod_behind, door, server, caller, there) for server in servers]
-    return tuple(why for why in _at_once(looks) if why)
+        return (Lag(caller.message),)
+    reads = takes_roots(run, seat)
+    looks = [partial(_lag, door, server, caller, there, reads) for server in servers]
+    return tuple(lag for lag in at_once(looks) if lag is not None)
 
 
-def _istiod_behind(door: ports.Cluster, server: xds.Server, caller: xds.Caller, there: Live) -> str:
+def _lag(
+    door: ports.Cluster, server: xds.Server, caller: xds.Caller, there: Live, takes_roots: bool
+) -> Lag | None:
     given = attempt(partial(istiod_ca.handed_out, door, server, caller))
     if isinstance(given, MeshctlError):
-        return given.message
+        return Lag(given.message)
+    if given.text != there.text:  # without several roots, any other letter keeps it from reading
+        return Lag(f"{server.pod} has not read its roots yet", is_stuck=not takes_roots)
     if issuer(given) != there.mark:
-        return f"{server.pod} signs with another intermediate still"
-    if cacerts.fingerprints(given.roots) != there.trusted:
-        return f"{server.pod} hands out other roots still"
-    return ""
+        return Lag(f"{server.pod} signs with another intermediate still")
+    return None
 
 
 def _caller(run: Run, rotation: Rotation, seat: Seat) -> xds.Caller:
@@ -208,7 +224,7 @@ def witnesses(run: Run, rotation: Rotation) -> tuple[Witness, ...]:
     seats = [seat for seat in rotation.seats if seat.cluster in there]
     hearing = {name for seat in seats if takes_roots(run, seat) for name in seat.serves}
     looks = [partial(_of_cluster, run, name, name in hearing) for name in rotation.clusters if name in there]
-    return tuple(chain.from_iterable(_at_once(looks)))
+    return tuple(chain.from_iterable(at_once(looks)))
 
 
 def _of_cluster(run: Run, cluster: str, can_hear: bool) -> tuple[Witness, ...]:
@@ -221,7 +237,7 @@ def _of_cluster(run: Run, cluster: str, can_hear: bool) -> tuple[Witness, ...]:
         if pod.at("status.phase") == "Running"  # others get what istiod has when they begin
     ]
     ztunnels = door.list("v1", "Pod", labels="app=ztunnel", fields="status.phase=Running")
-    of_nodes = _at_once([partial(_ztunnel, door, pod) for pod in ztunnels if not pod.is_leaving])
+    of_nodes = at_once([partial(_ztunnel, door, pod) for pod in ztunnels if not pod.is_leaving])
     machines = [
         Witness(
             cluster,
@@ -233,7 +249,7 @@ def _of_cluster(run: Run, cluster: str, can_hear: bool) -> tuple[Witness, ...]:
         for each in door.list(*_ENTRY)
         if "istio.io/connectedAt" in each.annotations
     ]
-    return (*_at_once(looks), *chain.from_iterable(of_nodes), *machines)
+    return (*at_once(looks), *chain.from_iterable(of_nodes), *machines)
 
 
 def _asked(door: ports.Cluster, pod: Object, workload: Ref, can_hear: bool) -> Witness:
@@ -292,7 +308,7 @@ def unpublished(run: Run, rotation: Rotation, seen: Iterable[Witness]) -> tuple[
     return tuple(sorted(behind))
 
 
-def _at_once(looks: Sequence[Callable[[], T]]) -> tuple[T, ...]:
+def at_once(looks: Sequence[Callable[[], T]]) -> tuple[T, ...]:
     """The results of several looks, in their order."""
     if not looks:
         return ()

@@ -15,13 +15,12 @@ from meshctl.actions.rotation_looking import (
     deployments_of,
     istiods_behind,
     istiods_of,
-    takes_roots,
     unpublished,
     witnesses,
 )
 from meshctl.errors import FailedError, StoppedError, listed
 from meshctl.model.event import Done, Started, Waiting, Warned
-from meshctl.model.rotation import Scope, Stage
+from meshctl.model.rotation import Stage
 from meshctl.stages.moving.moves import renewed
 from meshctl.stages.moving.workloads import found
 from meshctl.stages.rotating.helping import Anew, Halt, Leave, Tell, Tried, Wait, help_for
@@ -55,26 +54,30 @@ def istiods_on(run: Run, rotation: Rotation) -> Iterator[News]:
     Raises:
         FailedError: one does not in time, though it was started anew.
     """
-    begun, hurried, restarted = run.world.clock.monotonic(), set[str](), set[str]()
+    begun, told = run.world.clock.monotonic(), ""
+    hurried, restarted = set[str](), set[str]()
     yield Started(_ISTIOD, "every istiod works with its authority")
-    while late := {seat: why for seat in rotation.seats if (why := istiods_behind(run, rotation, seat))}:
+    while late := {seat: lags for seat in rotation.seats if (lags := istiods_behind(run, rotation, seat))}:
         waited = run.world.clock.monotonic() - begun
+        causes = [f"{seat.cluster}: {lag.why}" for seat, lags in late.items() for lag in lags]
         if waited > RELOAD + run.seconds:
             raise FailedError(
                 "istiod-behind",
                 f"istiods do not work with their authority: {listed(seat.cluster for seat in late)}",
                 hint="see their logs; the same command continues",
-                details=[f"{seat.cluster}: {each}" for seat, why in late.items() for each in why],
+                details=causes,
             )
-        for seat, why in late.items():
-            if seat.cluster not in hurried:
+        for seat, lags in late.items():
+            if seat.cluster not in restarted and (waited > RELOAD or any(lag.is_stuck for lag in lags)):
+                restarted.add(seat.cluster)
+                now = run.world.clock.now().isoformat(timespec="seconds")
+                yield from run.do(restarting(seat, deployments_of(run, seat), now, run.seconds))
+            elif seat.cluster not in hurried:
                 hurried.add(seat.cluster)
                 yield from _hurried(run, seat)
-            yield Waiting(_ISTIOD, seat.cluster, "; ".join(why))
-            reloads = rotation.scope is Scope.INTERMEDIATE or takes_roots(run, seat)
-            if seat.cluster not in restarted and (waited > RELOAD or not reloads):
-                restarted.add(seat.cluster)
-                yield from run.do(restarting(rotation, seat, deployments_of(run, seat), run.seconds))
+        if causes[0] != told:
+            told = causes[0]
+            yield Waiting(_ISTIOD, listed(seat.cluster for seat in late), told)
         run.world.clock.sleep(PAUSE)
     yield Done(_ISTIOD, f"all of {listed(seat.cluster for seat in rotation.seats)} work with their authority")
 
@@ -93,7 +96,7 @@ def proxies_on(run: Run, rotation: Rotation) -> Iterator[News]:
         StoppedError: some renew by themselves only, or only somebody else can make them anew.
         FailedError: some do not come in time, or cannot be asked.
     """
-    clock, tried = run.world.clock, Tried()
+    clock, tried, told = run.world.clock, Tried(), ""
     since = clock.monotonic()
     yield Started(_PROXIES, _AIMS[rotation.stage])
     while True:
@@ -122,7 +125,9 @@ def proxies_on(run: Run, rotation: Rotation) -> Iterator[News]:
                 assert_never(helped)
         if begun - since > run.seconds:
             raise _too_late(rotation, causes)
-        yield Waiting(_PROXIES, f"{len(causes)} of {len(seen)}", causes[0])
+        if (cause := f"{len(causes)} of {len(seen)}: {causes[0]}") != told:
+            told = cause
+            yield Waiting(_PROXIES, f"{len(causes)} of {len(seen)}", causes[0])
         clock.sleep(max(PAUSE, clock.monotonic() - begun))  # half of the time at most goes into looking
 
 

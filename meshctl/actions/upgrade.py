@@ -13,8 +13,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from meshctl.actions.doing import do, recorded_by, stopped
 from meshctl.actions.install import drafted, planned, refuse_during_upgrade
-from meshctl.actions.proving import lagging, prove, recorded_by, stopped
+from meshctl.actions.lagging import lagging
 from meshctl.actions.rollback import again
 from meshctl.errors import (
     ConfigError,
@@ -174,7 +175,7 @@ def send(world: World, wave: Wave, *, take_over: bool = False, seconds: float = 
     records = world.releases[wave.cluster]
     with records.lock(intent.mesh):
         try:
-            yield from prove(world, wave.plan, seconds=seconds)
+            yield from do(world, wave.plan, held=True)
             yield from lagging(world, wave.cluster, intent)
         except StoppedError:
             raise
@@ -213,7 +214,7 @@ def _back(
     try:
         steps = again(world, cluster, source, cause=cause, take_over=take_over, seconds=seconds)
         if not steps.is_empty:
-            yield from prove(world, steps, seconds=seconds)
+            yield from do(world, steps, held=True)
     except UnreachableError as error:
         raise stopped(error) from error
     except StoppedError:

@@ -45,7 +45,7 @@ def handed_out(cluster: Cluster, server: Server, caller: Caller, *, seconds: flo
         answer = _asked(f"{host}:{port}", server, caller, seconds)
     try:
         *chain, roots = (text.encode() for text in answer.cert_chain)
-        return Identity(tuple(one for each in chain for one in pki.split(each)), pki.split(roots))
+        return Identity(tuple(one for each in chain for one in pki.split(each)), pki.split(roots), roots)
     except ValueError as fault:
         raise FailedError(
             "istiod-failed",

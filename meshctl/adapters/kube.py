@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from meshctl.model.objects import Kind
     from meshctl.ports import Clock, Watch
 
+_AT_ONCE = 12
 _PAGE = "500"
 _METADATA = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 
@@ -71,6 +72,11 @@ class KubeCluster:
     def server(self) -> str:
         """Address of the API server."""
         return self._http.server
+
+    @property
+    def at_once(self) -> int:
+        """Requests under way at once; more cost more in TLS handshakes than they save."""
+        return _AT_ONCE
 
     @property
     def authority(self) -> bytes | None:

@@ -20,6 +20,9 @@ class RecordedCluster(ReadOnly):
         self._recording = recording
         self._served = {(kind.group, kind.kind) for kind in recording.kinds}
         self._present = {_key(ref) for ref in recording.names}
+        self._asked: dict[tuple[str, str], list[Question]] = {}
+        for each in recording.lists:
+            self._asked.setdefault((each.api_version, each.kind), []).append(each)
 
     @property
     def name(self) -> str:  # type: ignore[override]  # a plain attribute there
@@ -30,6 +33,11 @@ class RecordedCluster(ReadOnly):
     def server(self) -> str:
         """Address of its API server."""
         return self._recording.server
+
+    @property
+    def at_once(self) -> int:
+        """All is here."""
+        return 1
 
     @property
     def authority(self) -> bytes | None:
@@ -100,9 +108,9 @@ class RecordedCluster(ReadOnly):
         """What fits of a list that has all that is asked for; None where there is none such."""
         if asked.kind in FEW:
             return None
-        for question, refs in self._recording.lists.items():
+        for question in self._asked.get((asked.api_version, asked.kind), ()):
             if question.covers(asked):
-                objects = (self._recording.objects[ref] for ref in refs)
+                objects = (self._recording.objects[ref] for ref in self._recording.lists[question])
                 try:
                     return tuple(each for each in objects if asked.fits(each))
                 except ValueError:  # a selector that only an API server reads

@@ -35,6 +35,11 @@ class Recorder(ReadOnly):
         return self._door.server
 
     @property
+    def at_once(self) -> int:
+        """As the door's own."""
+        return self._door.at_once
+
+    @property
     def authority(self) -> bytes | None:
         """Certificates that the API server's own is verified by."""
         return self._door.authority

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from meshctl.errors import listed
 from meshctl.model.check import Moment, check
 from meshctl.model.finding import Level, Rule
+from meshctl.model.mesh import Role
 from meshctl.model.wording import some
 
 if TYPE_CHECKING:
@@ -46,22 +47,18 @@ _SHOWN = 12  # hex digits
 @check(rules=(ROOTS,), moment=Moment.FLEET)
 def fleet_roots(site: FleetSeen) -> Iterator[Finding]:
     """Compare roots by fingerprint: most clusters, or the first, say which root is the right one."""
-    signing = _signing(site)
-    if not signing:
+    signers = signing(site)
+    if not signers:
         return
-    [(common, _)] = Counter(signing.values()).most_common(1)
-    others = [name for name, root in signing.items() if root == common]
-    for name, root in signing.items():
-        if root == common:
-            continue
-        strangers = [each for each in others if root not in _trusted(site, each)]
-        if strangers:
-            subject = f"cluster {name}"
-            yield ROOTS.at(subject, f"it signs under {_word(root)}, which {listed(strangers)} do not trust")
-        elif common not in _trusted(site, name):
-            yield ROOTS.at(
-                f"cluster {name}", f"it does not trust {_word(common)}, under which {listed(others)} sign"
-            )
+    [(common, _)] = Counter(signers.values()).most_common(1)
+    owners = [name for name, root in signers.items() if root == common]
+    for each in site.seen:
+        root = signers.get(each.name, common)
+        strangers = [name for name in owners if root not in trusted(site, name)]
+        if root != common and strangers:
+            yield ROOTS.at(each.subject, f"it signs under {_word(root)}, not trusted in {listed(strangers)}")
+        elif (roots := trusted(site, each.name)) and common not in roots:
+            yield ROOTS.at(each.subject, f"it does not trust {_word(common)}, that of {listed(owners)}")
 
 
 @check(rules=(IN_USE,), moment=Moment.FLEET)
@@ -79,18 +76,15 @@ def fleet_roots_in_use(site: FleetSeen) -> Iterator[Finding]:
 @check(rules=(LIVE,), after=(ROOTS.code,), moment=Moment.FLEET)
 def fleet_roots_live(site: FleetSeen) -> Iterator[Finding]:
     """Compare what the Envoys that were asked trust with what signs in each cluster."""
-    signing = _signing(site)
+    signers = signing(site)
     for each in site.seen:
         asked = [proxy for proxy in each.trusted if proxy.roots]
-        for root in dict.fromkeys(signing.values()):
+        for root in dict.fromkeys(signers.values()):
             behind = [proxy.subject for proxy in asked if root not in proxy.roots]
             if behind:
-                names = listed(name for name, own in signing.items() if own == root)
-                yield LIVE.at(
-                    each.subject,
-                    f"{len(behind)} of {len(asked)} proxies do not trust {_word(root)}, under which {names} "
-                    f"sign: {some(behind)}",
-                )
+                whose = f"{_word(root)}, that of {listed(name for name in signers if signers[name] == root)}"
+                proxies = f"{len(behind)} of {len(asked)} proxies"
+                yield LIVE.at(each.subject, f"{proxies} do not trust {whose}: {some(behind)}")
 
 
 @check(rules=(VALID,), moment=Moment.FLEET)
@@ -106,10 +100,12 @@ def fleet_authority(site: FleetSeen) -> Iterator[Finding]:
             yield VALID.at(each.subject, f"the certificate in {own.subject} expired {own.ends.isoformat()}")
 
 
-def _signing(site: FleetSeen) -> Mapping[str, str]:
+def signing(site: FleetSeen) -> Mapping[str, str]:
     """The root under which each cluster's istiod signs, by cluster; those that are not known are left out."""
     found = {}
     for each in site.seen:
+        if each.cluster.role not in (Role.PRIMARY, Role.EXTERNAL):
+            continue
         if each.authority and each.authority.root:
             found[each.name] = each.authority.root
         elif each.authority is None and each.published and len(each.published.roots) == 1:
@@ -117,7 +113,7 @@ def _signing(site: FleetSeen) -> Mapping[str, str]:
     return found
 
 
-def _trusted(site: FleetSeen, name: str) -> frozenset[str]:
+def trusted(site: FleetSeen, name: str) -> frozenset[str]:
     """The roots that proxies of a cluster are given; those of its Secret where none are published."""
     seen = site.cluster(name)
     if seen is None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
+from meshctl.checks.fleet_roots import signing, trusted
 from meshctl.errors import FailedError, listed
 from meshctl.model.check import Moment, check
 from meshctl.model.finding import Level, Rule
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from meshctl.model.finding import Finding
-    from meshctl.model.verification import FleetSeen, Traffic
+    from meshctl.model.verification import Call, FleetSeen, Traffic
 
 TRIED = Rule(
     code="fleet-traffic-tried",
@@ -68,7 +69,7 @@ def fleet_calls(site: FleetSeen) -> Iterator[Finding]:
     for each in _traffic(site).calls:
         subject = f"call {each.client} → {each.server}"
         if each.fault:
-            yield ARRIVE.at(subject, each.fault)
+            yield ARRIVE.at(subject, "; ".join((each.fault, *_because(site, each))))
         elif each.answered_by != each.server:
             yield ARRIVE.at(subject, f"the server of cluster {each.answered_by} answered")
 
@@ -87,6 +88,18 @@ def fleet_identities(site: FleetSeen) -> Iterator[Finding]:
             yield IDENTITIES.at(subject, f"the caller is {each.caller} in place of {each.caller_wanted}")
         if each.called != each.called_wanted:
             yield IDENTITIES.at(subject, f"the server is {each.called} in place of {each.called_wanted}")
+
+
+def _because(site: FleetSeen, call: Call) -> Iterator[str]:
+    """What else was seen that keeps a call from arriving: a proxy tells of its connection, and not why."""
+    shut = {each.address for each in _traffic(site).opened if each.fault and each.client == call.client}
+    if shut.intersection(call.path):
+        yield "that gateway is not reached"
+    signers = signing(site)
+    for one, other in ((call.client, call.server), (call.server, call.client)):
+        roots = trusted(site, one)
+        if roots and other in signers and signers[other] not in roots:
+            yield f"{one} does not trust the root of {other}"
 
 
 def _traffic(site: FleetSeen) -> Traffic:

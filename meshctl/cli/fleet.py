@@ -43,6 +43,7 @@ def install(app: App, world: World, fleet: Fleet, choices: Choices, *, dry_run: 
     app.confirm("Go on?")
     ended = follow(app, carry_out(world, fleet, shown, choices))
     app.report.result(outcomes_data(fleet, ended), outcomes_text(fleet, ended))
+    _tell_unlinked(app, fleet)
     return tell_failures(app, ended)
 
 
@@ -74,6 +75,13 @@ _NOT_IN_A_FILE = (
 )
 
 # What is shown.
+
+
+def _tell_unlinked(app: App, fleet: Fleet) -> None:
+    """Say what an install of one cluster alone leaves to be done."""
+    [first, *others] = fleet.clusters.values()
+    if not others and len(fleet.inputs[first.name].share(first).mesh.clusters) > 1:
+        app.report.note("links with the other clusters are as they were: `meshctl cluster link` makes them")
 
 
 def _refuse_hopeless(shown: Sequence[Planned]) -> None:

@@ -217,6 +217,36 @@ def _doors(app: App, meshes: tuple[Loaded, ...]) -> tuple[World, tuple[Loaded, .
     return replace(fleet(clusters, app.target.kubeconfig), signer=signer(app)), meshes
 
 
+def _with_servers(app: App, loads: tuple[Loaded, ...]) -> tuple[World, tuple[Loaded, ...]]:
+    """As `_doors`, and to the istiods that serve these clusters, where their addresses have to be seen.
+
+    One to which there is no way is left out: what hangs on its address will tell.
+    """
+    from dataclasses import replace
+
+    from meshctl.adapters.world import fleet
+    from meshctl.errors import MeshctlError
+
+    world, meshes = _doors(app, loads)
+    for mesh in meshes:
+        for cluster in mesh.mesh.clusters:
+            whole = mesh.share(cluster).mesh
+            server = whole.cluster(cluster.control_plane)
+            if server is None or server.address or server.name in world.clusters:
+                continue
+            beside = replace(mesh, shares={server.name: mesh.share(cluster)})
+            try:
+                doors = fleet([_reached(beside, server)], app.target.kubeconfig)
+            except MeshctlError:
+                continue
+            world = replace(
+                world,
+                clusters={**world.clusters, **doors.clusters},
+                releases={**world.releases, **doors.releases},
+            )
+    return world, meshes
+
+
 def _reached(mesh: Loaded, cluster: Cluster) -> Cluster:
     """A cluster whose kubeconfig, where the mesh.yaml names one, is found beside that file."""
     from dataclasses import replace
@@ -262,7 +292,7 @@ def kept_all(
 
     inputs, stdin = _given(app, asked)
     loads = load_all(inputs, stdin=stdin)
-    world, meshes = _recorded(app, loads, observations) if observations else _doors(app, loads)
+    world, meshes = _recorded(app, loads, observations) if observations else _with_servers(app, loads)
     found = keeping_all(world, meshes, adopt=adopt)
     again = {("", ""): meshes}
     for version, revision in set(found.values()) - {("", "")}:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from meshctl.cli.app import App, command
 from meshctl.cli.inputs import TIMEOUT, inputs_options, kept_all
+from meshctl.cli.passphrase import PASSPHRASE_FILE, signer
 from meshctl.cli.plan_files import PLAN
 from meshctl.cli.plans import counted, plan_text
 
@@ -31,10 +33,18 @@ ADOPT = click.option(
 @PLAN
 @TAKE_OVER
 @ADOPT
+@PASSPHRASE_FILE
 @TIMEOUT
 @command(cluster=True, yes=True, works=True)
 def install(
-    app: App, dry_run: bool, file: str, take_over: bool, adopt: bool, timeout: float, **asked: Any
+    app: App,
+    dry_run: bool,
+    file: str,
+    take_over: bool,
+    adopt: bool,
+    passphrase_file: str | None,
+    timeout: float,
+    **asked: Any,
 ) -> int:
     """Install the mesh, or bring it in line with what is asked.
 
@@ -65,6 +75,7 @@ def install(
     if fleet.is_declared:
         from meshctl.cli import fleet as several
 
+        world = replace(world, signer=signer(app, passphrase_file))
         return several.install(app, world, fleet, choices, dry_run=dry_run)
     _install_one(app, world, fleet, choices, dry_run=dry_run)
     return 0

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from meshctl.cli.fleet import follow, joined, task_data, tell_failures
 from meshctl.cli.plans import plan_text
 from meshctl.cli.report import error_data, table
+from meshctl.errors import FailedError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from meshctl.model.link import Life
     from meshctl.ports import World
 
-_NOTHING = "nothing to do: the links are as asked"
+_NOTHING = "nothing to do: links are as asked"
 
 
 def change(
@@ -40,15 +41,16 @@ def change(
     for each in shown:
         if each.error is not None:
             app.report.note(f"x {each.task.link}: {each.error.message}")
-    if all(each.plan.is_empty and not each.error for each in shown) and not (renew or away):
+    if all(each.plan.is_empty and not each.error for each in shown):
         # What was replaced before is still to be revoked where a run was stopped.
-        ended = [*follow(app, carried_out(world, meant, seconds=seconds))] if not dry_run else []
+        left = not (dry_run or away)
+        ended = follow(app, carried_out(world, meant, seconds=seconds)) if left else []
         app.report.result(_changes_data(shown, ended), _NOTHING)
         return tell_failures(app, ended)
     app.report.note(_changes_text(shown))
     if dry_run:
         app.report.result(_changes_data(shown, ()), "")
-        return 0
+        return FailedError.exit_code if any(each.error for each in shown) else 0
     app.confirm("Go on?")
     ended = follow(app, carried_out(world, meant, away=away, renew=renew, seconds=seconds))
     app.report.result(_changes_data(shown, ended), _done(meant, ended, away=away))

@@ -11,6 +11,7 @@ from meshctl.model.plan import (
     Delete,
     Evict,
     Inherit,
+    Probe,
     Provide,
     Record,
     Relabel,
@@ -82,7 +83,7 @@ def _lines(step: Step) -> list[str]:
             return [f"~ {step.ref}: finalizers {', '.join(step.finalizers)} taken away"]
         case Save():
             return [f"> {len(step.refs)} objects saved to {step.file}"]
-        case Await() | Record():
+        case Await() | Probe() | Record():
             return []
     assert_never(step)
 

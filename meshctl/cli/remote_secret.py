@@ -39,6 +39,13 @@ _NAME = r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?"
     help="Make account and roles where they are not there.",
 )
 @click.option("--server", default="", metavar="URL", help="Address of its API server as istiods reach it.")
+@click.option(
+    "--tls-server-name",
+    "tls_name",
+    default="",
+    metavar="NAME",
+    help="Name that the API server's certificate is for, where it is not that of --server.",
+)
 @click.option("--days", type=click.IntRange(1, 36500), help="Days that the token is valid; 90 if not said.")
 @click.option("--long-lived", is_flag=True, help="A token that does not end by itself.")
 @click.option(
@@ -81,7 +88,7 @@ def create(
     if days is not None and long_lived:
         raise click.UsageError("--days and --long-lived exclude each other")
     tokens = Tokens(days or Tokens().days, long_lived) if days or long_lived else None
-    chosen = {key: asked.pop(key) for key in ("account", "creates", "server")}
+    chosen = {key: asked.pop(key) for key in ("account", "creates", "server", "tls_name")}
     choices = Choices(LinkKind(kind), name, tokens=tokens, reader=reader, **chosen)
     world, wanted = opened(app, loaded(app, asked))
     world = named(world, choices, wanted)

@@ -72,7 +72,7 @@ def rollback(
         app.report.note(f"! {warning}")
     require_rights(world.clusters[back.cluster], back.plan)
     app.confirm("Go on?")
-    for event in send(world, back, seconds=timeout):
+    for event in send(world, back):
         app.report.event(event)
 
 

@@ -60,7 +60,9 @@ class Identity:
     Attributes:
         chain: its own certificate, who signed it, and so on; sometimes with the root at its end.
         roots: those that it trusts.
+        text: these roots as they were given, where they came as one file; empty: unknown.
     """
 
     chain: tuple[bytes, ...]
     roots: tuple[bytes, ...]
+    text: bytes = b""

@@ -223,6 +223,25 @@ class Await:
     pods: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """Ask the webhooks of a control plane, by dry runs, until they answer as they should.
+
+    Attributes:
+        part: what they belong to.
+        ref: the injector.
+        revision: of the control plane; empty for the unnamed one.
+        namespace: where it runs.
+        seconds: the budget.
+    """
+
+    part: str
+    ref: Ref
+    revision: str
+    namespace: str
+    seconds: float
+
+
 @dataclass(frozen=True)
 class Record:
     """Write `release` into the cluster, or take the record away when `forget` is set."""
@@ -237,7 +256,19 @@ class Record:
 
 
 Step: TypeAlias = (
-    Apply | Provide | Delete | Inherit | Relabel | Restart | Evict | Strip | Save | Restore | Await | Record
+    Apply
+    | Provide
+    | Delete
+    | Inherit
+    | Relabel
+    | Restart
+    | Evict
+    | Strip
+    | Save
+    | Restore
+    | Await
+    | Probe
+    | Record
 )
 
 

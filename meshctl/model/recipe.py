@@ -85,6 +85,7 @@ class Access:
         seconds: length of the token's life; 0: it does not end by itself, and is what `bound` holds.
         secret: the Secret that this becomes, beside the istiod.
         key: under which the kubeconfig stands; the cluster's name, or `config` for an external istiod.
+        tls_name: the name that the API server's certificate is for; empty: that of its address.
     """
 
     mesh: str
@@ -95,6 +96,7 @@ class Access:
     seconds: int
     secret: Ref
     key: str
+    tls_name: str = ""
 
 
 Recipe: TypeAlias = Intermediate | PluggedIn | Copied | Access

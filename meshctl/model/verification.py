@@ -172,7 +172,7 @@ class ClusterSeen:
         secrets: its remote secrets.
         gateways: Services that lead into networks.
         ranges: addresses of its pods, as CIDR.
-        services: in namespaces with proxies.
+        services: in namespaces with proxies, but for the mesh's own.
         namespaces: names of all its namespaces.
         discovery: labels that a namespace needs so that istiod looks at it.
         six: whether its Services have IPv6 addresses.
@@ -280,7 +280,7 @@ class Traffic:
     """What was tried with real traffic.
 
     Attributes:
-        calls: one for every pair of clusters with workloads, by client and server.
+        calls: one for every pair of clusters with workloads, in the order of the mesh.yaml.
         opened: one for every address of a gateway and every cluster that needs it.
         skipped: why clusters took no part, by name.
     """

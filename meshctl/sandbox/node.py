@@ -246,6 +246,7 @@ def kubelet_configuration(node: Node) -> dict[str, Any]:
         "evictionHard": {"memory.available": "100Mi", "nodefs.available": "1%", "imagefs.available": "1%"},
         "serializeImagePulls": False,
         "nodeStatusUpdateFrequency": "5s",
+        "syncFrequency": "10s",  # changed Secrets reach pods that soon, not within a minute
         "shutdownGracePeriod": "0s",
     }
 

@@ -24,7 +24,7 @@ pytestmark = pytest.mark.cluster
 MESH = """
 apiVersion: meshctl.dev/v1alpha1
 kind: Mesh
-metadata: {name: fleet}
+metadata: {name: trusted}
 spec:
   profile: minimal
   trust: {ca: managed, nameConstraints: true}
@@ -43,10 +43,10 @@ def meshctl(kubeconfig: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setenv("MESHCTL_CA_PASSPHRASE", "open sesame")
     (tmp_path / "mesh.yaml").write_text(MESH)
     command = Command(kubeconfig, tmp_path)
-    command.run("uninstall", "--mesh", "fleet", "--purge", "--yes", check=None)
+    command.run("uninstall", "--mesh", "trusted", "--purge", "--yes", check=None)
     command.run("ca", "init")
     yield command
-    command.run("uninstall", "--mesh", "fleet", "--purge", "--yes", check=None)
+    command.run("uninstall", "--mesh", "trusted", "--purge", "--yes", check=None)
 
 
 def eventually(look: Callable[[], Any], well: Callable[[Any], bool]) -> Any:
@@ -79,7 +79,7 @@ def test_a_cluster_gets_its_authority_and_loses_it_with_the_mesh(
     ]
     assert [each["roots"] for each in west["published"]] == [[status["roots"][0]["sha256"]]]
     assert "nothing was sent" in meshctl.run("install", *ASKED, "--yes").stdout
-    meshctl.run("uninstall", "--mesh", "fleet", "--purge", "--yes")
+    meshctl.run("uninstall", "--mesh", "trusted", "--purge", "--yes")
     assert snapshot(cluster) == before
 
 
@@ -101,7 +101,7 @@ def test_an_authority_that_ends_soon_is_renewed_and_istiod_works_with_it_unless_
         permitted=("cluster.local",),
     )
     planted = {cacerts.CERTIFICATE: due, cacerts.KEY: key, cacerts.CHAIN: due, cacerts.ROOTS: certificate}
-    cluster.apply(cacerts.secret(HOME, "fleet", planted), take_over=True)
+    cluster.apply(cacerts.secret(HOME, "trusted", planted), take_over=True)
     istiods = [each.ref for each in cluster.list("v1", "Pod", namespace=HOME, labels="app=istiod")]
 
     plan = meshctl.json("plan", *ASKED)

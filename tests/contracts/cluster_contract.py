@@ -76,6 +76,9 @@ class ClusterContract:
     def test_it_says_its_version(self, cluster: Cluster) -> None:
         assert cluster.version().startswith("v")
 
+    def test_it_says_whom_its_certificate_is_verified_by(self, cluster: Cluster) -> None:
+        assert cluster.authority
+
     def test_every_kind_is_told_once_at_its_preferred_version(self, cluster: Cluster) -> None:
         kinds = cluster.kinds()
         assert len({(kind.group, kind.kind) for kind in kinds}) == len(kinds)
@@ -113,6 +116,9 @@ class ClusterContract:
         assert [each.ref.name for each in by_label] == ["x"]
         assert [each.ref.name for each in by_field] == ["y"]
         assert [each.ref.name for each in either] == ["x", "y"]
+        kind = next(kind for kind in cluster.kinds() if kind.kind == "ConfigMap")
+        names = cluster.names(kind, labels="pick=x")
+        assert [each.name for each in names if each.namespace == namespace] == ["x"]
 
     def test_names_are_told_without_content(self, cluster: Cluster, a: Object) -> None:
         kind = next(kind for kind in cluster.kinds() if kind.kind == "ConfigMap")

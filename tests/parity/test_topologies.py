@@ -212,7 +212,9 @@ def test_a_cluster_of_a_mesh_renders_as_the_guides_of_upstream_have_it(
 def our_manifest(case: Case) -> Any:
     own = data("profiles") / "topologies" / f"{case.mesh}.yaml"
     file = own if own.is_file() else MESHES / f"{case.mesh}.yaml"
-    asked = load_all(Inputs(files=(str(file),), sets=IMAGES, only=case.cluster, version=PINNED))
+    # The guides leave certificates to others, and say nothing of roots that change.
+    text = file.read_text().replace("ca: managed", "ca: there")
+    asked = load_all(Inputs(files=("-",), sets=IMAGES, only=case.cluster, version=PINNED), stdin=text)
     ((_, manifest),) = rendered(asked)
     return manifest
 

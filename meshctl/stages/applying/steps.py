@@ -6,8 +6,8 @@ import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, assert_never
 
-from meshctl.errors import ConflictError, FailedError
-from meshctl.model.event import Changed, Skipped, Started, Unchanged, Waiting
+from meshctl.errors import AccessError, ConflictError, FailedError
+from meshctl.model.event import Changed, Skipped, Started, Unchanged, Waiting, Warned
 from meshctl.model.objects import Object
 from meshctl.model.plan import (
     Apply,
@@ -16,6 +16,7 @@ from meshctl.model.plan import (
     Delete,
     Evict,
     Inherit,
+    Probe,
     Provide,
     Record,
     Relabel,
@@ -24,10 +25,12 @@ from meshctl.model.plan import (
     Save,
     Strip,
 )
+from meshctl.model.tag import DEFAULT
 from meshctl.ports import RESTORER
 from meshctl.stages.applying.awaiting import Interrupted, wait
 from meshctl.stages.applying.inheriting import inherit
 from meshctl.stages.applying.saving import dump
+from meshctl.stages.gating.probe import webhook_answers
 from meshctl.stages.planning.difference import adjusted
 
 if TYPE_CHECKING:
@@ -90,6 +93,8 @@ class Run:
                     self.cluster, self.clock, step, lambda cause: tell(Waiting(group, subject, cause)), stop
                 )
                 tell(Changed(group, subject, _reached(step)) if waited else Unchanged(group, subject))
+            case Probe():
+                tell(self._probe(step, tell, stop))
             case Record():
                 self._record(step)
                 tell(Changed(group, subject, "forgotten" if step.forget else str(step.release.status)))
@@ -197,6 +202,29 @@ class Run:
         self._judged(send, step, tell, stop)
         return Changed(step.part, named(step), "put back" if step.live is None else "overwritten")
 
+    def _probe(self, step: Probe, tell: Callable[[Event], None], stop: threading.Event) -> Event:
+        """Ask until they answer: the API server reaches a new pod a moment after it is ready."""
+        group, subject, revision = step.part, named(step), step.revision or DEFAULT
+        give_up = self.clock.monotonic() + min(step.seconds, _WEBHOOK_SECONDS)
+        while True:
+            try:
+                fault = webhook_answers(self.cluster, revision=step.revision, istio_namespace=step.namespace)
+            except AccessError as error:
+                return Warned(group, subject, f"could not be asked whether it answers: {error.message}")
+            if not fault:
+                return Changed(group, subject, "answered")
+            if self.clock.monotonic() >= give_up:
+                raise FailedError(
+                    "webhooks-silent",
+                    f"the webhooks of revision {revision!r} do not answer as they should: {fault}",
+                    hint="see istiod's log, and whether the API server reaches it on port 15017; "
+                    "`meshctl check` tells more",
+                )
+            tell(Waiting(group, subject, fault))
+            if stop.is_set():
+                raise Interrupted
+            self.clock.sleep(1.0)
+
     def _record(self, step: Record) -> None:
         if step.forget:
             self.releases.forget(step.release)
@@ -230,6 +258,7 @@ def named(step: Step) -> str:
             | Strip()
             | Restore()
             | Await()
+            | Probe()
         ):
             return str(step.ref)
         case _:

@@ -179,7 +179,9 @@ def _cluster() -> dict[str, Shape]:
     return {
         "name": Shape("text", "Name by which the whole mesh knows it.", required=True, pattern=_NAME),
         "context": Shape("text", "Context in the kubeconfig; not given: the current one."),
-        "kubeconfig": Shape("text", "File in which the context is; not given: as kubectl finds it."),
+        "kubeconfig": Shape(
+            "text", "File in which the context is, its path from this file; not given: as kubectl finds it."
+        ),
         "server": Shape(
             "text", "URL of its API server as other clusters reach it; not given: the context's."
         ),

@@ -138,7 +138,6 @@ def _has_public_name(server: Cluster) -> bool:
 
 def _external(cluster: Cluster, spec: Tree) -> Tree:
     """An istiod that serves others: where it finds its own settings, and how proxies find it."""
-    address = cluster.address
     revision, namespace = _settled(spec)
     suffix = f"-{revision}" if revision else ""
     volumes = {
@@ -153,8 +152,9 @@ def _external(cluster: Cluster, spec: Tree) -> Tree:
         validator = f"istio-validator{suffix}-{namespace}"
     else:
         metadata = {"XDS_ROOT_CA": _ROOTS, "CA_ROOT_CA": _ROOTS}
-        config = {"discoveryAddress": f"{address}:{_XDS}", "proxyMetadata": metadata}
-        found = {"global": {"caAddress": f"{address}:{_XDS}"}, "meshConfig": {"defaultConfig": config}}
+        address = f"{cluster.address}:{_XDS}"
+        config = {"discoveryAddress": address, "proxyMetadata": metadata}
+        found = {"global": {"caAddress": address}, "meshConfig": {"defaultConfig": config}}
     pilot = {
         "env": {
             "INJECTION_WEBHOOK_CONFIG_NAME": injector,
@@ -175,7 +175,7 @@ def _settled(spec: Tree) -> tuple[str, str]:
 # Gateways between networks, and to an istiod that serves other clusters.
 
 
-def has_gateway(mesh: Mesh, cluster: Cluster) -> bool:
+def _has_gateway(mesh: Mesh, cluster: Cluster) -> bool:
     """Whether a cluster has an east-west gateway; that of an external istiod is a Service alone."""
     if cluster.gateway is not None:
         return cluster.gateway
@@ -185,7 +185,7 @@ def has_gateway(mesh: Mesh, cluster: Cluster) -> bool:
 
 
 def _east_west(mesh: Mesh, cluster: Cluster, spec: Tree, place: Where | None) -> Tree:
-    if not has_gateway(mesh, cluster):
+    if not _has_gateway(mesh, cluster):
         return {}
     if cluster.role is Role.EXTERNAL:  # no proxies there: the load balancer leads to istiod itself
         return _components([{"enabled": True, "exposes": ["istiod"], "direct": True}])

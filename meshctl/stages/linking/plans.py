@@ -93,19 +93,19 @@ def linking(
         wanted: what the link is to be.
         seen: what there is of it.
         home: the namespace of that istiod, as an install makes it.
-        live: that namespace, and the Deployment of an istiod that has to start again, as they are there.
+        live: that namespace, and Deployments of istiods that would have to start again, as they are there.
         now: this moment.
         renew: whether the token is replaced though nothing is wrong with it.
     """
     link = wanted.link
+    phases: list[Phase] = []
     why = fault(wanted, seen, now) or ("it is renewed" if renew else "")
-    if not why:
-        return Plan(link.server)
-    replaced = seen.secret is not None
-    step = Provide(PART, wanted.secret, recipe(wanted, seen), why, live=replaced)
-    phases = [*_making(home, live), Phase(f"Provide access to {link.reads}", (step,))]
-    if replaced and link.kind is LinkKind.CONFIG:
-        phases += _restarted([ref for ref in live if ref.kind == "Deployment"], now)
+    if why:
+        step = Provide(PART, wanted.secret, recipe(wanted, seen), why, live=seen.secret is not None)
+        phases = [*_making(home, live), Phase(f"Provide access to {link.reads}", (step,))]
+    # While the former token is there, a run may have been stopped before istiod was started again.
+    if link.kind is LinkKind.CONFIG and (why or stale(seen)):
+        phases += _restarted(sorted(ref for ref in live if ref.kind == "Deployment"), now)
     return Plan(link.server, tuple(phases))
 
 

@@ -23,6 +23,8 @@ PART: Final = "links"
 """Name of the part that these Secrets belong to."""
 READER: Final = "meshctl.dev/reader"
 """Label of a Secret on which tokens hang: the cluster whose istiod reads by them."""
+TOKENS_OF: Final = "meshctl.dev/tokens-of"
+"""Annotation of a Secret on which tokens hang: the account whose tokens they are."""
 ISSUED: Final = "meshctl.dev/issued"
 """Annotation of a remote secret: when its token began, RFC 3339."""
 SERVER: Final = "meshctl.dev/server"
@@ -85,9 +87,8 @@ def holder(ref: Ref, link: Link, account: Ref, owner: str, *, long_lived: bool) 
         long_lived: whether it is to hold one.
     """
     labels = {MESH: owner, COMPONENT: PART, READER: link.server}
-    meta: dict[str, Any] = {"name": ref.name, "namespace": ref.namespace, "labels": labels}
-    if long_lived:
-        meta["annotations"] = {ACCOUNT: account.name}
+    notes = {ACCOUNT if long_lived else TOKENS_OF: account.name}
+    meta = {"name": ref.name, "namespace": ref.namespace, "labels": labels, "annotations": notes}
     kind = LONG_LIVED if long_lived else "Opaque"
     return Object({"apiVersion": "v1", "kind": "Secret", "metadata": meta, "type": kind})
 
@@ -106,7 +107,7 @@ def remote_secret(recipe: Access, token: Token) -> Object:
     }
     if token.life.ends is not None:
         notes[EXPIRES] = _written(token.life.ends)
-    text = emit.block(kubeconfig(recipe.cluster, recipe.server, token))
+    text = emit.block(kubeconfig(recipe, token))
     return Object(
         {
             "apiVersion": "v1",
@@ -131,9 +132,11 @@ def _found_by(secret: Ref) -> dict[str, str]:
     return {} if secret.name == CONFIG_SECRET else {MULTICLUSTER: "true"}
 
 
-def kubeconfig(name: str, server: str, token: Token) -> dict[str, Any]:
+def kubeconfig(recipe: Access, token: Token) -> dict[str, Any]:
     """A kubeconfig with one context, which istiod takes: no program is run, no file is named."""
-    cluster = {"server": server}
+    name, cluster = recipe.cluster, {"server": recipe.server}
+    if recipe.tls_name:
+        cluster["tls-server-name"] = recipe.tls_name
     if token.authority:
         cluster = {"certificate-authority-data": base64.b64encode(token.authority).decode(), **cluster}
     return {

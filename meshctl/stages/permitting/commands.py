@@ -282,10 +282,9 @@ def _gate(namespace: str, homes: Iterable[str]) -> Iterator[Right]:
 
 
 def _probe(namespace: str, tried: str) -> Iterator[Right]:
-    why = "try the webhooks of the new control plane by dry runs, of which nothing is kept"
     if tried:
-        yield Right(tried, "", "pods", "create", why=why)
-    yield Right(namespace, "networking.istio.io", "virtualservices", "create", why=why)
+        yield Right(tried, "", "pods", "create", why=of_steps.PROBE)
+    yield Right(namespace, "networking.istio.io", "virtualservices", "create", why=of_steps.PROBE)
 
 
 def _whole() -> Iterator[Right]:

@@ -12,6 +12,7 @@ from meshctl.model.plan import (
     Delete,
     Evict,
     Inherit,
+    Probe,
     Provide,
     Record,
     Relabel,
@@ -22,6 +23,7 @@ from meshctl.model.plan import (
 )
 from meshctl.model.release import Status
 from meshctl.model.right import Grant, Needs, Right
+from meshctl.stages.linking.secrets import TOKENS_OF
 from meshctl.stages.permitting.resources import RBAC, plural
 
 if TYPE_CHECKING:
@@ -42,6 +44,8 @@ _SAVE = "save your Istio resources before their definitions go"
 _RESTORE = "put your Istio resources back"
 ADOPT = "take over what another tool has installed"
 MOVE = "have workloads make their pods anew"
+PROBE = "try the webhooks of the control plane by dry runs, of which nothing is kept"
+READING = "tokens by which istiods of other clusters read this one"
 _LABELS = "put labels and finalizers right"
 _BESIDE = (("", "pods"), ("", "events"), ("apps", "replicasets"))
 _ROLES = ("ClusterRole", "Role")
@@ -58,7 +62,14 @@ def needs(steps: Sequence[Step], kinds: Sequence[Kind] = ()) -> Needs:
     names = {(kind.group, kind.kind): kind.plural for kind in kinds}
     rights = tuple(right for step in steps for right in _rights(step, names))
     sent = [step.object for step in steps if isinstance(step, Apply)]
-    return Needs(rights, tuple(grants(sent)))
+    return Needs((*rights, *_tokens(sent)), tuple(grants(sent)))
+
+
+def _tokens(sent: Sequence[Object]) -> Iterator[Right]:
+    """Rights on tokens that are asked for as soon as what they hang on is there."""
+    for obj in sent:
+        if account := obj.annotations.get(TOKENS_OF):
+            yield Right(obj.ref.namespace, "", "serviceaccounts/token", "create", account, READING)
 
 
 def grants(sent: Sequence[Object]) -> Iterator[Grant]:
@@ -131,6 +142,9 @@ def _rights(step: Step, names: Mapping[tuple[str, str], str]) -> Iterator[Right]
                 for group, resource in _BESIDE:
                     for verb in ("list", "watch"):
                         yield Right(step.ref.namespace, group, resource, verb, why=AWAIT)
+        case Probe():
+            yield Right(step.namespace, "", "pods", "create", why=PROBE)
+            yield Right(step.namespace, "networking.istio.io", "virtualservices", "create", why=PROBE)
         case Record():
             yield from of_record(step.release, [step.release.generation], _recording(step))
             yield from of_lock(step.release.mesh)

@@ -7,8 +7,8 @@ from itertools import chain
 from typing import TYPE_CHECKING
 
 from meshctl.errors import ConfigError, ConflictError, listed
-from meshctl.model.labels import MESH
-from meshctl.model.plan import Apply, Await, Condition, Delete, Phase, Plan, Record
+from meshctl.model.labels import MESH, TAG
+from meshctl.model.plan import Apply, Await, Condition, Delete, Phase, Plan, Probe, Record
 from meshctl.model.release import Release, Status
 from meshctl.stages.planning import tags
 from meshctl.stages.planning.claims import Claims
@@ -75,7 +75,10 @@ def plan(
     pruned, warnings = _pruning(desired, seen, release, past, own, seconds)
     if not any(applied) and not pruned and not _unfinished(own, desired):
         return Plan(seen.cluster, (), warnings)
-    body = [with_waits(parts, phases, seconds) for parts, phases in zip(ranks, applied, strict=True)]
+    body = [
+        (*with_waits(parts, phases, seconds), *_probes(parts, release, seconds))
+        for parts, phases in zip(ranks, applied, strict=True)
+    ]
     made = Plan(
         seen.cluster,
         (
@@ -220,6 +223,22 @@ def with_waits(parts: Sequence[Part], phases: Sequence[Phase], seconds: float) -
     ready = tuple(Await(part.name, ref, Condition.READY, seconds) for part in parts for ref in part.ready)
     if ready:
         yield Phase(f"Wait for {listed(part.name for part in parts if part.ready)}", ready)
+
+
+def _probes(parts: Sequence[Part], release: Release, seconds: float) -> Iterator[Phase]:
+    """What is injected or judged from here on needs webhooks that answer.
+
+    External and remote control planes have no injector of their own that could be asked.
+    """
+    injectors = [
+        Probe(part.name, obj.ref, release.revision, release.namespace, seconds)
+        for part in parts
+        if part.component == "istiod"
+        for obj in part.objects
+        if obj.ref.kind == "MutatingWebhookConfiguration" and TAG not in obj.labels
+    ]
+    if injectors:
+        yield Phase("Ask the webhooks", tuple(injectors))
 
 
 def _refuse_conflicts(phases: Iterable[Phase]) -> None:

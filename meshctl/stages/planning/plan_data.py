@@ -11,6 +11,7 @@ from meshctl.model.plan import (
     Delete,
     Evict,
     Inherit,
+    Probe,
     Provide,
     Record,
     Relabel,
@@ -58,7 +59,7 @@ def word(step: Step) -> str:
             return "strip"
         case Save():
             return "save"
-        case Await() | Record():
+        case Await() | Probe() | Record():
             return ""
     assert_never(step)
 
@@ -122,6 +123,8 @@ def _data(step: Step) -> dict[str, Any]:
                 "condition": str(condition),
                 "seconds": step.seconds,
             }
+        case Probe():
+            return {"do": "probe", "part": step.part, **_named(step), "seconds": step.seconds}
         case Record():
             done = "forget" if step.forget else "record"
             return {"do": done, "release": step.release.generation, "status": str(step.release.status)}
@@ -129,7 +132,7 @@ def _data(step: Step) -> dict[str, Any]:
 
 
 def _named(
-    step: Apply | Provide | Delete | Inherit | Relabel | Restart | Evict | Strip | Restore | Await,
+    step: Apply | Provide | Delete | Inherit | Relabel | Restart | Evict | Strip | Restore | Await | Probe,
 ) -> dict[str, str]:
     ref = step.ref
     return {"apiVersion": ref.api_version, "kind": ref.kind, "namespace": ref.namespace, "name": ref.name}

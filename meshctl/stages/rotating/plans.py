@@ -89,10 +89,10 @@ def hurrying(seat: Seat, live: Live, pods: Iterable[Ref]) -> Plan:
     return _plan(seat, _phase("Have istiod read its authority anew", *steps))
 
 
-def restarting(rotation: Rotation, seat: Seat, istiods: Iterable[Ref], seconds: float) -> Plan:
+def restarting(seat: Seat, istiods: Iterable[Ref], moment: str, seconds: float) -> Plan:
     """Have istiods start anew, as they do not take new roots while they run."""
     refs = sorted(istiods)
-    restarts = (Restart(PART, each, rotation.moment, "to read its authority anew") for each in refs)
+    restarts = (Restart(PART, each, moment, "to read its authority anew") for each in refs)
     waits = (Await(PART, each, Condition.READY, seconds) for each in refs)
     return _plan(seat, _phase("Start istiod anew", *restarts), _phase("Wait for istiod", *waits))
 

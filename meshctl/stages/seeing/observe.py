@@ -130,7 +130,9 @@ def look(cluster: Cluster, refs: Iterable[Ref]) -> Mapping[Ref, Object]:
     wanted = sorted(set(refs))
     if not wanted:
         return {}
-    with ThreadPoolExecutor(min(THREADS, len(wanted))) as pool:
+    if cluster.at_once == 1:
+        return {ref: obj for ref in wanted if (obj := cluster.get(ref)) is not None}
+    with ThreadPoolExecutor(min(cluster.at_once, len(wanted))) as pool:
         found = pool.map(cluster.get, wanted)
         return {ref: obj for ref, obj in zip(wanted, found, strict=True) if obj is not None}
 

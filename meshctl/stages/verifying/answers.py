@@ -116,5 +116,6 @@ def _fault(status: int, headers: Mapping[str, str], body: str, path: tuple[str, 
 
 
 def _short(body: str) -> str:
-    plain = " ".join(body.split())
+    """What a proxy says, without the words that each of its answers begins with."""
+    plain = " ".join(body.split()).rpartition("reset reason: ")[2]
     return plain if len(plain) <= _WORDS else f"{plain[:_WORDS]}…"

@@ -86,7 +86,7 @@ def _parts(
         "clocks of nodes": lambda: {"nodes_ahead": nodes_ahead(door)},
         "namespaces": partial(_namespaces, door),
         "injection": partial(_injection, door, namespace, revision),
-        "pods": partial(_pods, door, ask),
+        "pods": partial(_pods, door, namespace, ask),
         "authority": lambda: {"authority": _authority(door, namespace)},
         "mesh root": lambda: {"published": _published(door, namespace)},
         "gateways": lambda: {"gateways": gateways(door)},
@@ -123,7 +123,7 @@ def _injection(door: Cluster, namespace: str, revision: str) -> Mapping[str, Any
     return {"injected": told}
 
 
-def _pods(door: Cluster, ask: Callable[[Object], Trusted] | None) -> Mapping[str, Any]:
+def _pods(door: Cluster, namespace: str, ask: Callable[[Object], Trusted] | None) -> Mapping[str, Any]:
     found = door.list("v1", "Pod", labels=INJECTED, fields=ALIVE)
     pods = [each for each in found if not each.is_leaving and each.ref.namespace != NAMESPACE]
     places = sorted(
@@ -133,7 +133,7 @@ def _pods(door: Cluster, ask: Callable[[Object], Trusted] | None) -> Mapping[str
         "proxies": tuple(places),
         "trusted": _asked(pods, ask) if ask else (),
         "ranges": ranges(door, pods),
-        "services": services(door, {pod.ref.namespace for pod in pods}),
+        "services": services(door, {pod.ref.namespace for pod in pods} - {namespace}),
     }
 
 

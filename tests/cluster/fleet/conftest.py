@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 
 from meshctl.adapters.kube import KubeCluster, connect
-from meshctl.sandbox import Settings, down, network, status, up
+from meshctl.sandbox import Settings, down, network, preflight, status, up
 from meshctl.sandbox.ledger import Ledger
 from meshctl.sandbox.names import ClusterLayout, Layout
 from meshctl.sandbox.paths import state_root
@@ -92,11 +92,13 @@ class Fleet:
         return Ledger.of(state_root() / self.sandbox)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def fleet() -> Iterator[Fleet]:
     """Clusters that tests may change."""
     given = os.environ.get("MESHCTL_TEST_FLEET", "")
     name = given or f"{SANDBOX}-fleet"
+    if not given and (reason := preflight.why_not_full()):
+        pytest.skip(f"needs three clusters with pods that run: a full sandbox is not possible ({reason})")
     if not given:
         for _ in up(Settings(name=name, clusters=CLUSTERS, network="separate")):
             pass
@@ -146,7 +148,7 @@ class Operator:
             self.run("uninstall", "--purge", "--force", "--yes")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A root, as `ca init` makes it; the passphrase is in the environment of every command."""
     os.environ["MESHCTL_CA_PASSPHRASE"] = "correct horse battery staple"

@@ -97,7 +97,15 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+SLICE = ("external control plane",)
+"""Of the cases, those tried in every run, with links, remotes and gateways; `--long` tries all."""
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    names = CASES if metafunc.config.getoption("--long") else SLICE
+    metafunc.parametrize("case", [CASES[name] for name in names], ids=names)
+
+
 def test_one_install_lets_pods_call_across_clusters_and_uninstall_leaves_nothing(
     case: Case, fleet: Fleet, operator: Operator, tmp_path: Path, figure: Callable[[str], None]
 ) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from meshctl.actions import canary, canary_batches, canary_end
+from meshctl.actions import canary_batches, canary_end
 from meshctl.actions.canary import Summary, abort, begin, go_on
 from meshctl.actions.canary_preview import Preview, preview, revision_for
 from meshctl.actions.canary_sending import Run
@@ -22,6 +22,7 @@ from meshctl.model.mesh import Inputs
 from meshctl.model.objects import Object, Ref
 from meshctl.model.upgrade import Gate, Upgrade
 from meshctl.ports import World
+from meshctl.stages.applying import steps
 from meshctl.stages.settings.load import load
 from tests.fake_kinds import KINDS, kind_of
 from tests.fakes import FakeClock, FakeFiles
@@ -62,7 +63,11 @@ class Ground:
         monkeypatch.setattr(canary_batches, "pass_through", self._gate)
         monkeypatch.setattr(canary_batches, "attached", self._attached)
         monkeypatch.setattr(canary_end.gate, "attached", self._attached)
-        monkeypatch.setattr(canary, "answered", self._answered)
+        monkeypatch.setattr(
+            steps,
+            "webhook_answers",
+            lambda *_, revision, **__: "nobody answers" if self.silent and revision else "",
+        )
         asked = load(Inputs(profile=profile, sets=SETS, version="1.31.0", cluster="here"))
         for wave in install(self.world, asked):
             list(do(self.world, wave.plan))
@@ -106,11 +111,6 @@ class Ground:
         self, world: World, cluster: str, *, revision: str, istio_namespace: str, unused: bool = False
     ) -> tuple[str, ...]:
         return tuple(sorted("/".join(each) for each in self.cluster.riding(revision)))
-
-    def _answered(self, *_: Any, **__: Any) -> Iterator[Event]:
-        if self.silent:
-            raise FailedError("webhooks-silent", "the webhooks do not answer")
-        yield Done("webhooks")
 
     def preview(self, *, revision: str = "", **how: Any) -> Preview:
         asked, source = target(self.world, to="1.32.0", revision=revision or revision_for("1.32.0"), sets=())

@@ -86,7 +86,8 @@ class FleetGround:
         return {each.task: each for each in depart(self.world, gone, drain=0) if isinstance(each, Ended)}
 
     def everything(self) -> dict[str, frozenset[object]]:
-        return {name: frozenset(inventory(door)) for name, door in self.doors.items()}
+        """Names of all objects, of the clusters that answer."""
+        return {name: frozenset(inventory(door)) for name, door in self.doors.items() if not door.is_lost}
 
     def writes(self) -> list[str]:
         """What was sent since the last time this was asked."""

@@ -127,7 +127,7 @@ def test_a_new_control_plane_that_does_not_come_right_is_taken_away_again(ground
     with pytest.raises(FailedError) as caught:
         ground.upgrade()
     assert caught.value.code == "control-plane-failed"
-    assert "the webhooks do not answer" in caught.value.message
+    assert "do not answer as they should: nobody answers" in caught.value.message
     assert ground.snapshot() == before
     assert ground.releases.upgrade("mesh") is None
 

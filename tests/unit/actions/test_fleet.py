@@ -7,10 +7,12 @@ from pathlib import Path
 import pytest
 
 from meshctl.actions.fleet import keeping_all
+from meshctl.actions.fleet_removal import departure
 from meshctl.errors import ConfigError, FailedError
 from meshctl.model.fleet import Work
 from meshctl.model.objects import Ref
 from meshctl.model.release import Status
+from meshctl.model.removal import Scope
 from tests.unit.actions.fleet_ground import ADDRESS, LOST, FleetGround
 
 HEAD = """
@@ -130,6 +132,20 @@ def test_one_cluster_of_a_fleet_is_installed_by_itself(tmp_path: Path) -> None:
     assert ground.doors["west"].writes == []
 
 
+def test_a_remote_that_is_installed_by_itself_finds_the_address_of_its_istiod(tmp_path: Path) -> None:
+    ground = FleetGround(tmp_path, REMOTE)
+    ground.install()
+    alone = ground.asked(only="east")
+    assert all(each.plan.is_empty for each in ground.preview(alone))
+
+
+def test_a_remote_whose_istiod_nobody_reaches_asks_for_its_address(tmp_path: Path) -> None:
+    ground = FleetGround(tmp_path, REMOTE)
+    with pytest.raises(ConfigError) as told:
+        ground.preview(ground.asked(only="east"))
+    assert told.value.code == "unknown-address"
+
+
 def test_a_cluster_that_leaves_is_unlinked_in_those_that_stay(tmp_path: Path) -> None:
     ground = FleetGround(tmp_path, PRIMARIES)
     before = ground.everything()["east"]
@@ -157,3 +173,45 @@ def test_what_a_link_made_before_the_install_does_not_count_as_there_before(tmp_
     ground.install()
     [record] = ground.world.releases["east"].of("fleet")
     assert frozenset(record.inventory) <= before
+
+
+def test_a_lost_cluster_does_not_keep_the_mesh_in_the_others(tmp_path: Path) -> None:
+    ground = FleetGround(tmp_path, PRIMARIES)
+    before = ground.everything()["east"]
+    ground.install()
+    ground.doors["west"].is_lost = True
+    found = {(each.task.work, each.task.cluster): each for each in ground.uninstall().values()}
+    assert found[Work.UNINSTALL, "west"].is_cut_off
+    assert found[Work.UNINSTALL, "east"].is_done
+    assert ground.everything()["east"] == before
+
+
+def test_a_mesh_is_not_taken_from_pods_that_use_it(tmp_path: Path) -> None:
+    ground = FleetGround(tmp_path, REMOTE)
+    ground.install()
+    ground.doors["east"].seed(
+        {
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "metadata": {
+                "name": "web",
+                "namespace": "default",
+                "labels": {"service.istio.io/canonical-name": "web"},
+                "annotations": {"sidecar.istio.io/status": '{"revision": "default"}'},
+            },
+            "spec": {"containers": [{"name": "istio-proxy"}]},
+            "status": {"phase": "Running"},
+        }
+    )
+    gone = departure(ground.world, ground.fleet, Scope("", purge=True), tuple(ground.doors), drain=0)
+    assert [each.code for each in gone.refusals] == ["proxies-attached"]
+
+
+def test_a_cluster_with_another_mesh_alone_keeps_it(tmp_path: Path) -> None:
+    ground = FleetGround(tmp_path, PRIMARIES)
+    ground.install(ground.asked(only="west"))
+    (tmp_path / "mesh.yaml").write_text(PRIMARIES.replace("name: fleet", "name: other"))
+    ground.install(ground.asked(only="east"))
+    found = ground.uninstall()
+    assert {each.cluster for each in found if each.work is Work.UNINSTALL} == {"west"}
+    assert ground.doors["east"].get(ISTIOD)

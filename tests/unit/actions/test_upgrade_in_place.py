@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from meshctl.actions import proving
 from meshctl.actions.doing import do
 from meshctl.actions.install import install, keeping
 from meshctl.actions.rollback import rollback
@@ -28,6 +27,7 @@ from meshctl.model.objects import Ref
 from meshctl.model.release import Release, Status
 from meshctl.model.upgrade import Upgrade
 from meshctl.ports import World
+from meshctl.stages.applying import steps
 from meshctl.stages.settings.load import Loaded, load
 from tests.fakes import FakeClock, FakeCluster, FakeFiles
 
@@ -46,7 +46,7 @@ class Mesh:
         self.world = World({"here": self.cluster}, {"here": self.releases}, clock, FakeFiles())
         self.faults: list[str] = []
         monkeypatch.setattr(
-            proving, "webhook_answers", lambda *_, **__: self.faults.pop(0) if self.faults else ""
+            steps, "webhook_answers", lambda *_, **__: self.faults.pop(0) if self.faults else ""
         )
         self.sets = sets
         self.install(version="1.31.0")
@@ -68,7 +68,7 @@ class Mesh:
 
     def rollback(self, **how: Any) -> list[Event]:
         back = rollback(self.world, "mesh", **how)
-        return [] if back.plan.is_empty else list(send_back(self.world, back, seconds=300))
+        return [] if back.plan.is_empty else list(send_back(self.world, back))
 
     @property
     def records(self) -> tuple[Release, ...]:
@@ -177,7 +177,7 @@ def test_a_run_killed_at_any_moment_is_continued(mesh: Mesh, event: int) -> None
 @pytest.mark.parametrize("event", range(0, 48, 6))
 def test_a_rollback_killed_at_any_moment_is_continued(mesh: Mesh, event: int) -> None:
     mesh.upgrade()
-    cut_short(send_back(mesh.world, rollback(mesh.world, "mesh"), seconds=300), event)
+    cut_short(send_back(mesh.world, rollback(mesh.world, "mesh")), event)
     if mesh.records[-1].generation == 2 or mesh.records[-1].status is not Status.DEPLOYED:
         mesh.rollback()
     assert mesh.image() == "1.31.0"
@@ -189,7 +189,7 @@ def test_a_rollback_keeps_newer_definitions_and_says_so(monkeypatch: pytest.Monk
     mesh.upgrade()
     back = rollback(mesh.world, "mesh", to=1)
     assert back.plan.warnings[0].startswith("custom resource definitions stay those of Istio 1.32.0")
-    list(send_back(mesh.world, back, seconds=300))
+    list(send_back(mesh.world, back))
     assert (mesh.image(), mesh.definitions()) == ("1.31.0", "1.32.0")
     assert mesh.rollback(to=1) == []
     mesh.install()

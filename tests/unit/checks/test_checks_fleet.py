@@ -11,6 +11,8 @@ from meshctl.actions.checks import checks
 from meshctl.model.check import Moment
 from meshctl.model.mesh import Cluster, Network, NetworkGateway, Role
 from meshctl.model.verification import (
+    Call,
+    ClusterSeen,
     FleetSeen,
     GatewaySeen,
     IstiodSeen,
@@ -127,7 +129,7 @@ def test_another_trust_domain_is_told_also_where_the_mesh_names_none(said: str) 
 # Roots.
 
 
-def rooted(name: str, *others: str, root: str, trusts: frozenset[str]) -> object:
+def rooted(name: str, *others: str, root: str, trusts: frozenset[str]) -> ClusterSeen:
     cluster = seen(name, *others)
     assert cluster.authority is not None
     assert cluster.published is not None
@@ -143,10 +145,10 @@ def test_a_wrong_root_is_one_line_about_the_cluster_that_has_it() -> None:
     every = ("west", "east", "north")
     clusters = [seen(name, *(each for each in every if each != name)) for name in ("west", "north")]
     wrong = rooted("east", "west", "north", root=OTHER, trusts=frozenset({OTHER}))
-    assert told(fleet(clusters[0], wrong, clusters[1])) == [  # type: ignore[arg-type]
+    assert told(fleet(clusters[0], wrong, clusters[1])) == [
         (
             "fleet-roots-shared",
-            "cluster east: it signs under root bbbbbbbbbbbb, which west, north do not trust",
+            "cluster east: it signs under root bbbbbbbbbbbb, not trusted in west, north",
         )
     ]
 
@@ -155,7 +157,17 @@ def test_a_root_that_is_rotated_is_no_finding_as_long_as_all_trust_both() -> Non
     both = frozenset({ROOT, OTHER})
     west = rooted("west", "east", root=ROOT, trusts=both)
     east = rooted("east", "west", root=OTHER, trusts=both)
-    assert told(fleet(west, east)) == []  # type: ignore[arg-type]
+    assert told(fleet(west, east)) == []
+
+
+def test_a_remote_to_which_another_root_was_published_is_told() -> None:
+    late = Trusted("ConfigMap istio-system/istio-ca-root-cert", frozenset({OTHER}))
+    remote = Cluster("east", role=Role.REMOTE, control_plane="west", network="net-east")
+    east = replace(EAST, cluster=remote, authority=None, istiods=(), secrets=(), published=late, trusted=())
+    west = replace(WEST, istiods=WEST.istiods)
+    assert told(fleet(west, east)) == [
+        ("fleet-roots-shared", "cluster east: it does not trust root aaaaaaaaaaaa, that of west")
+    ]
 
 
 def test_live_proxies_that_have_not_heard_of_a_root_are_told() -> None:
@@ -163,8 +175,7 @@ def test_live_proxies_that_have_not_heard_of_a_root_are_told() -> None:
     assert told(fleet(WEST, late)) == [
         (
             "fleet-roots-live",
-            "cluster east: 1 of 2 proxies do not trust root aaaaaaaaaaaa, under which west, east sign: "
-            "Pod shop/late",
+            "cluster east: 1 of 2 proxies do not trust root aaaaaaaaaaaa, that of west, east: Pod shop/late",
         )
     ]
 
@@ -431,6 +442,26 @@ def test_calls_that_fail_or_that_another_answers_are_told() -> None:
     assert told(fleet(WEST, EAST, traffic=Traffic(calls))) == [
         ("fleet-calls-arrive", "call west → east: no endpoint"),
         ("fleet-calls-arrive", "call east → west: the server of cluster east answered"),
+    ]
+
+
+def lost(client: str, server: str, *path: str) -> Call:
+    return call(client, server, answered_by="", caller="", called="", fault="no connection", path=path)
+
+
+def test_a_call_that_fails_says_what_else_was_seen_on_its_way() -> None:
+    door = opened("west", "east", "no answer")
+    tried = Traffic((lost("west", "east", door.address), lost("east", "west", door.address)), (door,))
+    found = [line for code, line in told(fleet(WEST, EAST, traffic=tried)) if code == "fleet-calls-arrive"]
+    assert found == [
+        "call west → east: no connection; that gateway is not reached",
+        "call east → west: no connection",
+    ]
+    wrong = rooted("east", "west", root=OTHER, trusts=frozenset({OTHER}))
+    site = fleet(WEST, wrong, traffic=Traffic((lost("west", "east"),)))
+    assert [line for code, line in told(site) if code == "fleet-calls-arrive"] == [
+        "call west → east: no connection; west does not trust the root of east; "
+        "east does not trust the root of west"
     ]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -10,7 +11,7 @@ from meshctl.actions import cluster_list
 from meshctl.actions.cluster_list import Listing, listing
 from meshctl.actions.remote_clusters import Reading
 from meshctl.cli.links import listing_data, listing_text
-from meshctl.errors import UnreachableError
+from meshctl.errors import AccessError, UnreachableError
 from meshctl.model.mesh import Inputs
 from meshctl.ports import World
 from meshctl.stages.settings.load import load_all
@@ -89,6 +90,26 @@ def test_a_cluster_that_does_not_answer_is_told_and_the_others_are_still_listed(
     assert "! east: no answer from the API server" in listing_text(found)
     assert [str(each.link) for each in found.links] == ["west → east"]
     assert listing_data(found)["clusters"][1]["error"]["code"] == "no-answer"
+
+
+def test_one_cluster_alone_is_judged_by_what_it_tells(ground: Ground) -> None:
+    (asked,) = ground.asked
+    west = asked.mesh.clusters[0]
+    found = listing(ground.world, [replace(asked, mesh=replace(asked.mesh, clusters=(west,)))])
+    assert [(str(each.link), each.is_wanted, each.fault) for each in found.links] == [
+        ("west → east", True, "")
+    ]
+
+
+def test_secrets_that_may_not_be_read_are_no_missing_links(
+    ground: Ground, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: object, **__: object) -> None:
+        raise AccessError("not-allowed", "we may not list secrets")
+
+    monkeypatch.setattr(ground.clusters["east"], "list", refused)
+    found = seen(ground)
+    assert "! east: we may not list secrets" in listing_text(found)
 
 
 def test_without_a_mesh_file_a_cluster_tells_what_its_istiods_read(ground: Ground) -> None:

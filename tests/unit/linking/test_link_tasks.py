@@ -84,3 +84,20 @@ def test_a_cluster_that_is_away_keeps_back_its_own_links_alone() -> None:
     failed = [each for each in ended(ground) if not each.is_done]
     assert [str(each.task.link) for each in failed] == ["west → east"]
     assert all(each.is_done for each in ended(ground))
+
+
+def test_a_cluster_that_cannot_be_planned_keeps_back_its_own_links_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ground = Ground(THREE)
+
+    def away(*_: object, **__: object) -> None:
+        raise UnreachableError("no-answer", "no answer from the API server")
+
+    monkeypatch.setattr(ground.clusters["north"], "list", away)
+    shown = previewed(ground.world, chosen(ground.asked, []))
+    assert {str(each.task.link) for each in shown if each.error} == {"west → north", "east → north"}
+    monkeypatch.setattr(ground.clusters["west"], "list", away)
+    monkeypatch.setattr(ground.clusters["east"], "list", away)
+    with pytest.raises(UnreachableError):
+        previewed(ground.world, chosen(ground.asked, []))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -13,7 +14,8 @@ from meshctl.errors import ConfigError, FailedError
 from meshctl.model.event import Event, Waiting
 from meshctl.model.labels import MESH
 from meshctl.model.objects import Ref
-from meshctl.model.plan import Provide, Restart
+from meshctl.model.plan import Await, Provide, Restart
+from meshctl.stages.permitting.steps import needs
 from meshctl.stages.planning.plan_data import plan_data
 from tests.unit.linking.ground import (
     ACCOUNT,
@@ -304,9 +306,21 @@ def test_an_external_istiod_starts_again_when_its_configuration_is_read_by_anoth
     ground = Ground(EXTERNAL)
     ground.link("control", "west")
     control = ground.clusters["control"]
-    meta = {"name": "istiod", "namespace": "outside"}
+    meta = {"name": "istiod", "namespace": "outside", "labels": {"app": "istiod"}}
     control.seed({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": meta, "spec": {"replicas": 1}})
     assert ground.plans("control", "west")[1].is_empty
     ground.clock.advance(timedelta(days=70).total_seconds())
-    _, linking = ground.plans("control", "west")
+    access, linking = ground.plans("control", "west")
     assert [each.ref.name for each in linking.steps if isinstance(each, Restart)] == ["istiod"]
+    ground.do(access)
+    ground.do(replace(linking, phases=linking.phases[:1]))
+    _, again = ground.plans("control", "west")
+    assert [type(each) for each in again.steps] == [Restart, Await], "it was stopped before istiod had it"
+
+
+def test_the_right_to_ask_for_tokens_is_asked_for_before_anything_is_sent(ground: Ground) -> None:
+    access, _ = ground.plans()
+    wanted = [each for each in needs(access.steps).rights if each.resource == "serviceaccounts/token"]
+    assert [(each.verb, each.namespace, each.name) for each in wanted] == [
+        ("create", NAMESPACE, ACCOUNT.name)
+    ]

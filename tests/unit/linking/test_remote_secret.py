@@ -94,8 +94,9 @@ def test_the_address_is_that_of_the_option_and_loopback_is_refused(monkeypatch: 
     with pytest.raises(ConfigError, match="cannot reach the API server") as told:
         made(cluster, Choices(name="west"))
     assert str(told.value.where) == "--server"
-    secret = made(cluster, Choices(name="west", server="10.0.0.5:6443"))
-    assert "server: https://10.0.0.5:6443" in kubeconfig(secret, "west").replace('"', "")
+    secret = made(cluster, Choices(name="west", server="10.0.0.5:6443", tls_name="kubernetes"))
+    told = yaml.safe_load(kubeconfig(secret, "west"))["clusters"][0]["cluster"]
+    assert (told["server"], told["tls-server-name"]) == ("https://10.0.0.5:6443", "kubernetes")
 
 
 def test_put_in_place_from_a_mesh_file_it_is_the_link_that_is_wanted() -> None:

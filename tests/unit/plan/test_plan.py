@@ -58,6 +58,8 @@ def test_a_first_install_goes_by_need_then_by_kind_and_waits_between() -> None:
         "  apply MutatingWebhookConfiguration istio-sidecar-injector",
         "Wait for istiod",
         f"  await Deployment {NS}/istiod ready",
+        "Ask the webhooks",
+        "  probe MutatingWebhookConfiguration istio-sidecar-injector",
         "Apply workloads of gateway/egress, gateway/ingress",
         f"  apply Deployment {NS}/egress",
         f"  apply Deployment {NS}/ingress",

@@ -138,9 +138,8 @@ class Place:
     def start(self) -> None:
         """Begin with what is there now."""
         self._template = str(self._deployment().at("spec.template.metadata.annotations", {}))
-        self.loaded = self.files()
         self.restarts += 1
-        self.publish()
+        self.load()
 
     def look(self) -> None:
         """What istiod does when its files have changed."""
@@ -153,9 +152,13 @@ class Place:
         changed = there[cacerts.ROOTS] != self.loaded[cacerts.ROOTS]
         if changed and (not self.multiroot or not (old <= new or new <= old)):
             return
-        self.loaded = there
+        self.load()
+
+    def load(self) -> None:
+        """Work with what is there; proxies that listen renew where the text of the roots is another."""
+        before, self.loaded = self.loaded, self.files()
         self.publish()
-        if changed:
+        if self.multiroot and before and before[cacerts.ROOTS] != self.loaded[cacerts.ROOTS]:
             for pod in self.pods():
                 if not self._is_one(pod, self.deaf) and not self._is_one(pod, self.stubborn):
                     self.identities[pod.ref.name] = self.sign()
@@ -188,7 +191,8 @@ class Place:
             pki.Subject(uris=("spiffe://cluster.local/ns/shop/sa/web",)), BEGIN, days=1
         )
         chain = (leaf.certificate, *pki.split(self.loaded[cacerts.CHAIN]))
-        return Identity(chain, pki.split(self.loaded[cacerts.ROOTS]))
+        roots = self.loaded[cacerts.ROOTS]
+        return Identity(chain, pki.split(roots), roots)
 
     # Proxies.
 

@@ -145,6 +145,15 @@ class TestIntermediates:
         assert after[0] == before[0]
         assert after[1] != before[1]
 
+    def test_are_told_to_proxies_though_files_come_late(self, ground: Ground) -> None:
+        before = pods(ground)
+        for place in ground.places.values():
+            place.is_slow = True
+            place._is_hurried()
+        ground.rotate(Scope.INTERMEDIATE)
+        assert pods(ground) == before
+        assert sum(ground.clock.slept) < 150
+
     def test_need_no_istiod_that_knows_several_roots(self, ground: Ground) -> None:
         for place in ground.places.values():
             place.multiroot, place.deaf = False, {"web", "api"}
@@ -268,7 +277,7 @@ class TestIstiods:
         monkeypatch.setattr(place, "start", lambda: None)
         with pytest.raises(FailedError, match="istiods do not work with their authority: west") as failed:
             ground.rotate()
-        assert failed.value.details == ("west: istiod-1 hands out other roots still",)
+        assert failed.value.details == ("west: istiod-1 has not read its roots yet",)
 
 
 class TestWayBack:

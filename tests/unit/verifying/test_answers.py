@@ -61,7 +61,12 @@ RESET = "upstream connect error or disconnect/reset before headers. reset reason
         (503, "no healthy upstream", (), "knows no endpoint of it"),
         (503, "no healthy upstream", ("10.0.0.9:15443",), "no endpoint of it answers at 10.0.0.9:15443"),
         (503, RESET + "connection timeout", ("10.0.0.9:15443",), "no answer in time at 10.0.0.9:15443"),
-        (503, RESET + "connection refused", ("1.2.3.4:15443",), "no connection at 1.2.3.4:15443"),
+        (
+            503,
+            RESET + "connection refused",
+            ("1.2.3.4:15443",),
+            "no connection at 1.2.3.4:15443: connection refused",
+        ),
         (504, "upstream request timeout", (), "no answer in time"),
         (403, "RBAC: access denied", (), "it is denied: RBAC: access denied; see AuthorizationPolicies"),
         (404, "", (), "HTTP 404"),

@@ -228,7 +228,8 @@ def test_ranges_are_those_of_nodes_where_pods_have_addresses_of_these() -> None:
 def test_services_beside_proxies_are_seen_and_others_are_not() -> None:
     db = obj("Service", "db", "shop", spec={"clusterIP": "None", "ports": [{"name": "sql", "port": 5432}]})
     far = obj("Service", "dns", "kube-system", spec={})
-    [found] = seen(pod("web", "10.1.0.5"), db, far).services
+    own = obj("Service", "istiod", "istio-system", spec={})
+    [found] = seen(pod("web", "10.1.0.5"), pod("gateway", "10.1.0.6", "istio-system"), db, far, own).services
     assert (found.namespace, found.name, found.headless, found.ports) == (
         "shop",
         "db",
