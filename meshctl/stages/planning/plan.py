@@ -75,10 +75,7 @@ def plan(
     pruned, warnings = _pruning(desired, seen, release, past, own, seconds)
     if not any(applied) and not pruned and not _unfinished(own, desired):
         return Plan(seen.cluster, (), warnings)
-    body = [
-        (*with_waits(parts, phases, seconds), *_probes(parts, release, seconds))
-        for parts, phases in zip(ranks, applied, strict=True)
-    ]
+    body = [with_waits(parts, phases, seconds) for parts, phases in zip(ranks, applied, strict=True)]
     made = Plan(
         seen.cluster,
         (
@@ -86,6 +83,7 @@ def plan(
             *_leaving(desired, seen, seconds),
             *chain.from_iterable(body),
             *pruned,
+            *_probes(desired.parts, release, seconds),
             Phase("Record what was done", (Record(replace(release, status=Status.DEPLOYED)),)),
         ),
         (*desired.warnings, *warnings),
@@ -226,9 +224,9 @@ def with_waits(parts: Sequence[Part], phases: Sequence[Phase], seconds: float) -
 
 
 def _probes(parts: Sequence[Part], release: Release, seconds: float) -> Iterator[Phase]:
-    """What is injected or judged from here on needs webhooks that answer.
+    """What comes after an install is injected and judged: it needs webhooks that answer.
 
-    External and remote control planes have no injector of their own that could be asked.
+    Those of the unnamed revision are of the tag `default`, which comes later than istiod. External and remote control planes have no injector of their own that could be asked.
     """
     injectors = [
         Probe(part.name, obj.ref, release.revision, release.namespace, seconds)
