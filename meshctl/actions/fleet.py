@@ -173,8 +173,7 @@ def preview(world: World, fleet: Fleet, choices: Choices, *, rights: bool = Fals
         ConfigError: the input is wrong; of a cluster that cannot be asked, `Planned.error` tells.
     """
     of_cluster = partial(_of_cluster, world, fleet, choices, rights=rights)
-    if world.is_recorded:
-        assert fleet.needs is not None and fleet.values is not None  # computed once, for all the processes
+    if world.is_recorded and fleet.needs and fleet.values:  # computed here, once for all the processes
         made = list(in_processes(of_cluster, fleet.clusters))
     else:
         with ThreadPoolExecutor(min(CLUSTERS, len(fleet.clusters))) as pool:

@@ -6,7 +6,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from meshctl.actions.access import authority_of
 from meshctl.actions.fleet import Choices, preview
+from meshctl.actions.linking import own_endpoints
 from meshctl.actions.working import CLUSTERS
 from meshctl.adapters.record import rewritten
 from meshctl.adapters.recorder import Recorder
@@ -16,14 +18,19 @@ from meshctl.model.labels import MESH
 from meshctl.model.objects import Object
 from meshctl.model.recording import Recording
 from meshctl.stages.comparing import secrets
+from meshctl.stages.linking.addressing import is_loopback
 from meshctl.stages.linking.secrets import READER
 from meshctl.stages.planning.kinds import DEFINITION
-from meshctl.stages.removing.belongings import is_definition, is_istio, sight
+from meshctl.stages.removing.belongings import CA_SECRET, is_definition, is_istio, links_clusters, sight
 from meshctl.stages.seeing.observe import CHURNING, THREADS, look
 from meshctl.stages.seeing.withholding import withheld
+from meshctl.stages.trusting.cacerts import CACERTS
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from meshctl.actions.fleet import Fleet
+    from meshctl.model.objects import Ref
     from meshctl.ports import World
 
 _USERS = "gateway.networking.k8s.io"
@@ -74,15 +81,27 @@ def observed(world: World, fleet: Fleet) -> tuple[Observed, ...]:
 
 
 def _widen(door: Recorder) -> None:
-    """Look at what other settings may ask for: all names, and what Istio's installers have made."""
+    """Look at what other settings may ask for: all names, what Istio's installers have made, links."""
     kinds = [each for each in door.kinds() if not each.verbs or "list" in each.verbs]
     counted = [each for each in kinds if each.kind not in CHURNING]
     with ThreadPoolExecutor(THREADS) as pool:
         names = [ref for refs in pool.map(door.counted, counted) for ref in refs]
     sight(door, [each for each in kinds if not is_istio(each.group) and each.group != _USERS])
     look(door, [ref for ref in names if ref.kind == DEFINITION and is_definition(ref)])
+    door.list("apps/v1", "Deployment", labels="app=istiod")
+    _widen_links(door, names)
+
+
+def _widen_links(door: Recorder, names: Iterable[Ref]) -> None:
+    """Look at what links and authorities are made of, should the cluster come to have others to talk to."""
+    kept = (ref for ref in names if (ref.group, ref.kind) == ("", "Secret"))
+    look(door, [ref for ref in kept if links_clusters(ref) or ref.name in (CACERTS, CA_SECRET)])
     for label in (MESH, READER):
         door.list("v1", "Secret", labels=label)
+    authority_of(door, server="")  # whom the cluster's own pods believe
+    if is_loopback(door.server):  # then it matters whether its pods are processes of this machine
+        door.list("v1", "Node")
+        own_endpoints(door)
 
 
 def _without_secrets(recording: Recording) -> Recording:

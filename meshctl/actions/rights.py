@@ -10,7 +10,7 @@ from meshctl.actions.doing import recorded_by
 from meshctl.checks.rights import as_rules, missing
 from meshctl.errors import AccessError
 from meshctl.stages.gating.probe import home
-from meshctl.stages.permitting import commands, steps
+from meshctl.stages.permitting import commands, rotations, steps
 from meshctl.stages.permitting.commands import Work
 from meshctl.stages.seeing.observe import look
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
     from meshctl.actions.canary_preview import Preview
+    from meshctl.actions.rotation_preparing import Prepared
     from meshctl.model.manifest import Manifest
     from meshctl.model.objects import Kind, Ref
     from meshctl.model.plan import Plan
@@ -66,6 +67,19 @@ def require_canary(cluster: Cluster, planned: Preview) -> None:
     )
     homes = look(cluster, (ref for ref in target.manifest.refs if ref.kind == "Namespace"))
     _require(cluster, steps.needs(planned.plans.steps, kinds) | _spared(needs, homes))
+
+
+def require_rotation(cluster: Cluster, mesh: str, planned: Prepared) -> None:
+    """Ask for every right that a rotation needs in a cluster: to do it, to prove it, and to take it back.
+
+    Raises:
+        AccessError: as `require_rights`.
+    """
+    kinds, name = cluster.kinds(), cluster.name
+    seats = [seat for seat in planned.rotation.seats if seat.cluster == name]
+    homes = {each.namespace for each in planned.witnesses if each.cluster == name}
+    restarts = [step for each in planned.restarts if each.cluster == name for step in each.steps]
+    _require(cluster, rotations.needs(mesh, seats, homes, restarts, kinds))
 
 
 def _work(release: Release, generations: tuple[int, ...], kinds: tuple[Kind, ...]) -> Work:

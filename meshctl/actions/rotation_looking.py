@@ -163,7 +163,7 @@ def istiods_behind(run: Run, rotation: Rotation, seat: Seat) -> tuple[Lag, ...]:
         return (Lag(caller.message),)
     reads = takes_roots(run, seat)
     looks = [partial(_lag, door, server, caller, there, reads) for server in servers]
-    return tuple(lag for lag in at_once(looks) if lag is not None)
+    return tuple(lag for lag in _at_once(looks) if lag is not None)
 
 
 def _lag(
@@ -224,7 +224,7 @@ def witnesses(run: Run, rotation: Rotation) -> tuple[Witness, ...]:
     seats = [seat for seat in rotation.seats if seat.cluster in there]
     hearing = {name for seat in seats if takes_roots(run, seat) for name in seat.serves}
     looks = [partial(_of_cluster, run, name, name in hearing) for name in rotation.clusters if name in there]
-    return tuple(chain.from_iterable(at_once(looks)))
+    return tuple(chain.from_iterable(_at_once(looks)))
 
 
 def _of_cluster(run: Run, cluster: str, can_hear: bool) -> tuple[Witness, ...]:
@@ -237,7 +237,7 @@ def _of_cluster(run: Run, cluster: str, can_hear: bool) -> tuple[Witness, ...]:
         if pod.at("status.phase") == "Running"  # others get what istiod has when they begin
     ]
     ztunnels = door.list("v1", "Pod", labels="app=ztunnel", fields="status.phase=Running")
-    of_nodes = at_once([partial(_ztunnel, door, pod) for pod in ztunnels if not pod.is_leaving])
+    of_nodes = _at_once([partial(_ztunnel, door, pod) for pod in ztunnels if not pod.is_leaving])
     machines = [
         Witness(
             cluster,
@@ -249,7 +249,7 @@ def _of_cluster(run: Run, cluster: str, can_hear: bool) -> tuple[Witness, ...]:
         for each in door.list(*_ENTRY)
         if "istio.io/connectedAt" in each.annotations
     ]
-    return (*at_once(looks), *chain.from_iterable(of_nodes), *machines)
+    return (*_at_once(looks), *chain.from_iterable(of_nodes), *machines)
 
 
 def _asked(door: ports.Cluster, pod: Object, workload: Ref, can_hear: bool) -> Witness:
@@ -308,7 +308,7 @@ def unpublished(run: Run, rotation: Rotation, seen: Iterable[Witness]) -> tuple[
     return tuple(sorted(behind))
 
 
-def at_once(looks: Sequence[Callable[[], T]]) -> tuple[T, ...]:
+def _at_once(looks: Sequence[Callable[[], T]]) -> tuple[T, ...]:
     """The results of several looks, in their order."""
     if not looks:
         return ()

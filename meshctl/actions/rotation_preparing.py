@@ -6,47 +6,58 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from meshctl import pki
-from meshctl.actions.rotation_looking import authorities, takes_roots, witnesses
+from meshctl.actions.rotation_looking import authorities, deployments_of, takes_roots, witnesses
 from meshctl.errors import ConfigError, Where, listed
 from meshctl.model.mesh import Source
+from meshctl.model.plan import Evict, Restart
 from meshctl.model.rotation import Renewal, Root, Rotation, Scope, Seat, Stage
-from meshctl.stages.rotating.plans import OURS
+from meshctl.stages.moving.moves import renewed
+from meshctl.stages.moving.workloads import found
+from meshctl.stages.rotating.plans import OURS, PART, restarting
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from meshctl.actions.rotation_looking import Run
     from meshctl.model.mesh import Cluster
+    from meshctl.model.objects import Ref
+    from meshctl.model.plan import Plan
     from meshctl.model.rotation import Witness
     from meshctl.stages.rotating.live import Live
 
 
 @dataclass(frozen=True)
-class Preview:
+class Prepared:
     """A rotation that could begin.
 
     Attributes:
         rotation: as it would be recorded first.
         witnesses: every proxy as it is now.
-        restarted: clusters whose istiods have to be started anew, as they do not take roots while they run.
+        restarts: plans by which istiods and workloads would be made anew that cannot hear of roots.
     """
 
     rotation: Rotation
     witnesses: tuple[Witness, ...]
-    restarted: tuple[str, ...]
+    restarts: tuple[Plan, ...]
 
     @property
     def deaf(self) -> tuple[Witness, ...]:
         """Proxies that istiod cannot tell of new roots while they run."""
-        return tuple(each for each in self.witnesses if not each.hears and not each.unseen)
+        return _deaf(self.witnesses)
 
     @property
     def unseen(self) -> tuple[Witness, ...]:
         """Proxies that could not be asked."""
         return tuple(each for each in self.witnesses if each.unseen)
 
+    @property
+    def restarted(self) -> tuple[tuple[str, Ref], ...]:
+        """What would be made anew, each with the name of its cluster."""
+        steps = ((each.cluster, step) for each in self.restarts for step in each.steps)
+        return tuple((name, step.ref) for name, step in steps if isinstance(step, Restart | Evict))
 
-def prepared(run: Run, scope: Scope, *, renewal: Renewal, lenient: bool) -> Preview:
+
+def prepared(run: Run, scope: Scope, *, renewal: Renewal, lenient: bool) -> Prepared:
     """What a rotation would do now. Only reads, and has the key at hand that will sign.
 
     Raises:
@@ -62,7 +73,7 @@ def prepared(run: Run, scope: Scope, *, renewal: Renewal, lenient: bool) -> Prev
             "nothing-to-rotate",
             "the newest root of the folder signs in every cluster already",
             where=Where("spec.trust"),
-            hint="`meshctl ca init` adds another to the folder; then run the same command again. "
+            hint="`meshctl ca init --another` adds one to the folder; then run the same command again. "
             "With --intermediate, each cluster gets a new intermediate under the root that it has",
         )
     rotation = Rotation(
@@ -76,8 +87,26 @@ def prepared(run: Run, scope: Scope, *, renewal: Renewal, lenient: bool) -> Prev
         renewal=renewal,
         lenient=lenient,
     )
-    restarted = tuple(seat.cluster for seat in rotation.seats if not takes_roots(run, seat))
-    return Preview(rotation, witnesses(run, rotation), restarted)
+    seen = witnesses(run, rotation)
+    return Prepared(rotation, seen, tuple(_restarts(run, rotation, seen)))
+
+
+def _deaf(seen: Iterable[Witness]) -> tuple[Witness, ...]:
+    return tuple(each for each in seen if not each.hears and not each.unseen)
+
+
+def _restarts(run: Run, rotation: Rotation, seen: Sequence[Witness]) -> Iterator[Plan]:
+    """What has to be made anew, as far as that is known beforehand."""
+    for seat in rotation.seats:
+        if rotation.scope is Scope.ROOT and not takes_roots(run, seat):
+            yield restarting(seat, deployments_of(run, seat), rotation.moment, run.seconds)
+    if rotation.renewal is Renewal.WAIT:
+        return
+    late = seen if rotation.renewal is Renewal.RESTART else _deaf(seen)
+    for name in sorted({each.cluster for each in late}):
+        refs = {each.workload for each in late if each.cluster == name}
+        riders = found(run.world.clusters[name], None, istio_namespace=run.namespaces[name])
+        yield renewed(name, PART, riders, refs, moment=rotation.moment, seconds=run.seconds)
 
 
 def authoritative(run: Run) -> tuple[Cluster, ...]:
@@ -86,7 +115,7 @@ def authoritative(run: Run) -> tuple[Cluster, ...]:
     Raises:
         ConfigError: a mesh's trust is not managed, or none of its clusters has an istiod.
     """
-    found = []
+    needing: list[Cluster] = []
     for mesh in run.meshes:
         if mesh.trust.source is not Source.MANAGED:
             raise ConfigError(
@@ -95,14 +124,14 @@ def authoritative(run: Run) -> tuple[Cluster, ...]:
                 where=Where("spec.trust"),
                 hint="write `ca: managed` in spec.trust, with the folder that `meshctl ca init` made",
             )
-        found += [each for each in mesh.clusters if each.has_istiod and each.name in run.world.clusters]
-    if not found:
+        needing += [each for each in mesh.clusters if each.has_istiod and each.name in run.world.clusters]
+    if not needing:
         raise ConfigError(
             "no-authority-needed",
             "none of these clusters has an istiod; identities come from those of others",
             hint="rotate those of the clusters named by `controlPlane`",
         )
-    return tuple(found)
+    return tuple(needing)
 
 
 def _signer(run: Run, scope: Scope, lives: Mapping[str, Live]) -> tuple[str, tuple[Root, ...]]:

@@ -40,11 +40,11 @@ RELOAD: Final = 150.0
 """Seconds after which an istiod has read a Secret anew: kubelets bring it within a minute or two."""
 _SHARED: Final = "it carries the connections of its node; make it anew yourself when they may end"
 _ISTIOD, _PROXIES = "istiod", "proxies"
-_AIMS: Final = {
-    Stage.TRUST: "every proxy trusts old and new root",
+_SHOWN: Final = {
+    Stage.TRUST: "seen to trust old and new root",
     Stage.ISSUE: "",
-    Stage.RENEW: "every proxy has a certificate of the right intermediate",
-    Stage.DROP: "no proxy trusts the root that goes",
+    Stage.RENEW: "seen with a certificate of the right authority",
+    Stage.DROP: "seen to trust no root that goes",
 }
 
 
@@ -98,7 +98,7 @@ def proxies_on(run: Run, rotation: Rotation) -> Iterator[News]:
     """
     clock, tried, told = run.world.clock, Tried(), ""
     since = clock.monotonic()
-    yield Started(_PROXIES, _AIMS[rotation.stage])
+    yield Started(_PROXIES, f"every one is to be {_SHOWN[rotation.stage]}")
     while True:
         begun = clock.monotonic()
         seen = witnesses(run, rotation)
@@ -113,11 +113,11 @@ def proxies_on(run: Run, rotation: Rotation) -> Iterator[News]:
             case Halt():
                 raise _halted(rotation, helped.witnesses, tried, len(seen))
             case Leave() if not obstacles:
-                if helped.witnesses:
-                    yield Warned(_PROXIES, named(helped.witnesses), _renews(helped.witnesses))
-                yield Done(
-                    _PROXIES, f"{len(seen) - len(helped.witnesses)} have shown that {_AIMS[rotation.stage]}"
-                )
+                left = helped.witnesses
+                if left:
+                    why = f"they trust the root that goes until they renew, {_renews(left)}"
+                    yield Warned(_PROXIES, named(left), why)
+                yield Done(_PROXIES, f"{len(seen) - len(left)} of {len(seen)}: {_SHOWN[rotation.stage]}")
                 return
             case Leave() | Wait():
                 causes = [f"{each.name}: {behind(rotation, each)}" for each in late] + obstacles
@@ -182,7 +182,7 @@ def _renews(who: tuple[Witness, ...]) -> str:
 def _too_late(rotation: Rotation, causes: list[str]) -> FailedError:
     return FailedError(
         "proxies-behind",
-        f"it is not proven that {_AIMS[rotation.stage]}: {causes[0]}",
+        f"not every proxy was {_SHOWN[rotation.stage]}: {causes[0]}",
         hint="mend the cause, then run the same command again, which continues; "
         "`--allow-unseen` goes on without those that cannot be asked",
         details=causes,

@@ -13,7 +13,7 @@ from meshctl.actions.linking import offline
 from meshctl.actions.remote_clusters import remote_clusters
 from meshctl.actions.verify_traffic import Trial, traffic
 from meshctl.adapters import envoy, envoy_secrets
-from meshctl.errors import MeshctlError
+from meshctl.errors import ConfigError, MeshctlError, Where
 from meshctl.model.check import Moment
 from meshctl.model.finding import Level
 from meshctl.model.mesh import Role
@@ -70,8 +70,16 @@ def verify(
         trial: how traffic is tried; None: not at all.
 
     Raises:
+        ConfigError: no mesh.yaml says which clusters there are.
         ConflictError: somebody else is verifying.
     """
+    if not asked[0].is_fleet:
+        raise ConfigError(
+            "no-mesh-file",
+            "which clusters are to work together is not known",
+            where=Where("--filename"),
+            hint="name a mesh.yaml with -f; `meshctl profile dump multi-primary` makes one to start from",
+        )
     fleet = look_at(world, asked)
     if trial is not None:
         tried = yield from traffic(world, fleet, trial)
@@ -91,7 +99,7 @@ def look_at(world: World, asked: Sequence[Loaded]) -> FleetSeen:
 
 def _whole(asked: Loaded) -> Mesh:
     """The mesh, with those of its clusters that are not asked for."""
-    return next(iter(asked.shares.values())).mesh if asked.is_fleet else asked.mesh
+    return next(iter(asked.shares.values())).mesh
 
 
 def _seen(world: World, asked: Loaded, cluster: Cluster) -> ClusterSeen:

@@ -16,7 +16,7 @@ from meshctl.model.event import Warned
 from meshctl.model.fleet import Told
 from meshctl.model.labels import COMPONENT
 from meshctl.stages.verifying.placing import placed
-from meshctl.stages.verifying.workloads import NAMESPACE, PART, SWEPT, deploying, namespace_ref, sweeping
+from meshctl.stages.verifying.workloads import NAMESPACE, PART, SPACE, SWEPT, deploying, sweeping
 
 if TYPE_CHECKING:
     import threading
@@ -121,7 +121,7 @@ def _together(world: World, plans: Sequence[Plan]) -> Generator[Told, None, dict
 
 def _require_free(world: World, names: Iterable[str]) -> None:
     for name in names:
-        found = world.clusters[name].get(namespace_ref())
+        found = world.clusters[name].get(SPACE)
         if found is not None and found.labels.get(COMPONENT) != PART:
             raise ConflictError(
                 "namespace-taken",

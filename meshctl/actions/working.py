@@ -31,7 +31,7 @@ CLUSTERS = 16
 def work(needs: Needs, act: Act) -> Generator[Told | Ended, None, None]:
     """Do all tasks that can be done; one that fails keeps back only those that need it.
 
-    Never are two under way in one cluster. Closing the iterator stops cleanly: steps under way end, and
+    Never do two change one cluster at once. Closing the iterator stops cleanly: steps under way end, and
     nothing new begins.
 
     Args:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import os
 import signal
@@ -32,8 +33,13 @@ def in_processes(work: Callable[[str], T], names: Iterable[str]) -> Iterator[T]:
         yield from map(work, wanted)
         return
     _work = work
-    with multiprocessing.get_context("fork").Pool(count, _begin) as pool:
-        yield from pool.imap(_one, wanted)
+    gc.freeze()  # else each copy looks through what it shares with this process, which copies it for good
+    try:
+        with multiprocessing.get_context("fork").Pool(count, _begin) as pool:
+            yield from pool.imap(_one, wanted)
+    finally:
+        gc.unfreeze()
+        _work = None
 
 
 def _begin() -> None:

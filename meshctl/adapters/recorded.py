@@ -17,7 +17,7 @@ class RecordedCluster(ReadOnly):
     """Answers what is known, and refuses to guess the rest."""
 
     def __init__(self, recording: Recording) -> None:
-        self._recording = recording
+        self.recording = recording
         self._served = {(kind.group, kind.kind) for kind in recording.kinds}
         self._present = {_key(ref) for ref in recording.names}
         self._asked: dict[tuple[str, str], list[Question]] = {}
@@ -27,12 +27,12 @@ class RecordedCluster(ReadOnly):
     @property
     def name(self) -> str:  # type: ignore[override]  # a plain attribute there
         """Name of the cluster within the mesh."""
-        return self._recording.cluster
+        return self.recording.cluster
 
     @property
     def server(self) -> str:
         """Address of its API server."""
-        return self._recording.server
+        return self.recording.server
 
     @property
     def at_once(self) -> int:
@@ -42,20 +42,20 @@ class RecordedCluster(ReadOnly):
     @property
     def authority(self) -> bytes | None:
         """Certificates that its API server's own was verified by."""
-        known = self._recording.authority
+        known = self.recording.authority
         return None if known is None else known.encode()
 
     def version(self) -> str:
         """The API server's version."""
-        return self._recording.version
+        return self.recording.version
 
     def kinds(self) -> tuple[Kind, ...]:
         """Every kind it served."""
-        return self._recording.kinds
+        return self.recording.kinds
 
     def get(self, ref: Ref) -> Object | None:
         """The object, or None where it is known not to have been there."""
-        known = self._recording.objects.get(ref)
+        known = self.recording.objects.get(ref)
         if known is None and not self._is_absent(ref):
             there = _key(ref) in self._present
             self._refuse_to_guess(f"what is in {ref}" if there else f"whether {ref} is there")
@@ -69,12 +69,12 @@ class RecordedCluster(ReadOnly):
         if (group, kind) not in self._served:
             return ()
         asked = Question(api_version, kind, namespace, labels, fields)
-        known = self._recording.lists.get(asked)
+        known = self.recording.lists.get(asked)
         if known is not None:
-            return tuple(self._recording.objects[ref] for ref in known)
+            return tuple(self.recording.objects[ref] for ref in known)
         wider = self._picked(asked)
         if wider is None and (
-            (group, kind) not in self._recording.counted
+            (group, kind) not in self.recording.counted
             or any(namespace in ("", ref.namespace) for ref in self._named(group, kind))
         ):
             self._refuse_to_guess(f"which {kind} there are with {labels or fields or 'any labels'!r}")
@@ -83,11 +83,11 @@ class RecordedCluster(ReadOnly):
     def names(self, kind: Kind, *, labels: str = "") -> tuple[Ref, ...]:
         """Names of objects of a kind, where all or these were asked for then."""
         if labels:
-            picked = self._recording.picked.get(Question(kind.api_version, kind.kind, labels=labels))
+            picked = self.recording.picked.get(Question(kind.api_version, kind.kind, labels=labels))
             if picked is not None:
                 return picked
             return tuple(each.ref for each in self.list(kind.api_version, kind.kind, labels=labels))
-        if (kind.group, kind.kind) not in self._recording.counted:
+        if (kind.group, kind.kind) not in self.recording.counted:
             self._refuse_to_guess(f"which {kind.kind} there are")
         return self._named(kind.group, kind.kind)
 
@@ -97,12 +97,12 @@ class RecordedCluster(ReadOnly):
 
     def _is_absent(self, ref: Ref) -> bool:
         kind = (ref.group, ref.kind)
-        if ref in self._recording.absent or kind not in self._served:
+        if ref in self.recording.absent or kind not in self._served:
             return True
-        return kind in self._recording.counted and _key(ref) not in self._present
+        return kind in self.recording.counted and _key(ref) not in self._present
 
     def _named(self, group: str, kind: str) -> tuple[Ref, ...]:
-        return tuple(ref for ref in self._recording.names if (ref.group, ref.kind) == (group, kind))
+        return tuple(ref for ref in self.recording.names if (ref.group, ref.kind) == (group, kind))
 
     def _picked(self, asked: Question) -> tuple[Object, ...] | None:
         """What fits of a list that has all that is asked for; None where there is none such."""
@@ -110,7 +110,7 @@ class RecordedCluster(ReadOnly):
             return None
         for question in self._asked.get((asked.api_version, asked.kind), ()):
             if question.covers(asked):
-                objects = (self._recording.objects[ref] for ref in self._recording.lists[question])
+                objects = (self.recording.objects[ref] for ref in self.recording.lists[question])
                 try:
                     return tuple(each for each in objects if asked.fits(each))
                 except ValueError:  # a selector that only an API server reads

@@ -156,7 +156,10 @@ def from_json(content: Mapping[str, Any]) -> Recording:
         authority=content["authority"],
         taken=content["taken"],
         version=content["version"],
-        kinds=tuple(Kind(*rest, tuple(verbs)) for *rest, verbs in content["kinds"]),
+        kinds=tuple(
+            Kind(version, kind, plural, namespaced, tuple(verbs))
+            for version, kind, plural, namespaced, verbs in content["kinds"]
+        ),
         names=refs_from_json(content["names"]),
         counted=frozenset((group, kind) for group, kind in content["counted"]),
         objects={each.ref: each for each in objects},

@@ -35,7 +35,7 @@ def uninstall(
     """
     from meshctl.actions.fleet_removal import depart, departure, ending
 
-    world, fleet = _opened(app, files)
+    world, fleet = _opened(app, files, only)
     names = _chosen(fleet, only, scope.mesh)
     gone = departure(world, fleet, scope, names, drain=drain)
     if not gone.leaves:
@@ -57,12 +57,18 @@ def uninstall(
     return tell_failures(app, ended)
 
 
-def _opened(app: App, files: tuple[str, ...]) -> tuple[World, Fleet]:
+def _opened(app: App, files: tuple[str, ...], only: str | None) -> tuple[World, Fleet]:
     """The doors to all clusters of a mesh.yaml: those that stay may have links to those that do not."""
     from meshctl.actions.fleet import Fleet
     from meshctl.cli.inputs import opened_all
 
-    world, meshes = opened_all(app, {"files": files})
+    try:
+        world, meshes = opened_all(app, {"files": files})
+    except ConfigError as error:
+        if only is None or "-" in files:  # standard input is read once
+            raise
+        world, meshes = opened_all(app, {"files": files, "only": only})
+        app.report.note(f"! links in other clusters stay, as there is no way to all of them: {error.message}")
     if not meshes[0].is_fleet:
         raise ConfigError(
             "no-mesh-file",

@@ -200,10 +200,9 @@ def opened_all(app: App, asked: dict[str, Any]) -> tuple[World, tuple[Loaded, ..
 def _doors(app: App, meshes: tuple[Loaded, ...]) -> tuple[World, tuple[Loaded, ...]]:
     from dataclasses import replace
 
-    from meshctl.adapters.world import fleet
     from meshctl.errors import ConfigError, Where
 
-    clusters = [_reached(mesh, each) for mesh in meshes for each in mesh.mesh.clusters]
+    clusters = [each for mesh in meshes for each in mesh.mesh.clusters]
     if not meshes[0].is_fleet or len(clusters) == 1:
         world, only = opened(app, meshes[0])
         return world, (only,)
@@ -214,7 +213,37 @@ def _doors(app: App, meshes: tuple[Loaded, ...]) -> tuple[World, tuple[Loaded, .
             where=Where("--context"),
             hint="write the context of each into the mesh.yaml, or choose one cluster with --cluster",
         )
-    return replace(fleet(clusters, app.target.kubeconfig), signer=signer(app)), meshes
+    found = _each_door(app, meshes)
+    doors = {name: door for each in found for name, door in each.clusters.items()}
+    records = {name: records for each in found for name, records in each.releases.items()}
+    return replace(found[0], clusters=doors, releases=records, signer=signer(app)), meshes
+
+
+def _each_door(app: App, meshes: tuple[Loaded, ...]) -> list[World]:
+    """The doors to each cluster of several.
+
+    Raises:
+        ConfigError: there is no such kubeconfig or context; every problem at once, where the file names it.
+    """
+    from meshctl.adapters.world import fleet
+    from meshctl.errors import ConfigError
+    from meshctl.stages.settings.load import end
+
+    found: list[World] = []
+    problems: list[ConfigError] = []
+    for mesh in meshes:
+        for cluster in mesh.mesh.clusters:
+            try:
+                found.append(fleet([_reached(mesh, cluster)], app.target.kubeconfig))
+            except ConfigError as fault:
+                fault.details = (
+                    *fault.details,
+                    f"of cluster {cluster.name!r}, in {fault.where or 'its kubeconfig'}",
+                )
+                fault.where = mesh.share(cluster).place
+                problems.append(fault)
+    end(problems)
+    return found
 
 
 def _with_servers(app: App, loads: tuple[Loaded, ...]) -> tuple[World, tuple[Loaded, ...]]:

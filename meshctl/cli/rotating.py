@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from meshctl.actions.rotation import Summary
-    from meshctl.actions.rotation_preparing import Preview
+    from meshctl.actions.rotation_preparing import Prepared
     from meshctl.model.rotation import Rotation, Witness
 
 _SHORT = 16  # letters of a SHA-256 that tell one root of a mesh from another
@@ -27,7 +27,7 @@ def position(rotation: Rotation) -> str:
     return f"{_way(rotation)}: {rotation.stage}{back}"
 
 
-def preview_text(planned: Preview) -> str:
+def preview_text(planned: Prepared) -> str:
     """What a rotation would do, before it is agreed to."""
     rotation = planned.rotation
     facts = {
@@ -35,11 +35,10 @@ def preview_text(planned: Preview) -> str:
         "clusters": listed(seat.cluster for seat in rotation.seats),
         "proxies": f"{len(planned.witnesses)}, of which {_renewing(planned)}",
     }
-    if planned.restarted and rotation.scope is Scope.ROOT:
-        facts["istiod"] = (
-            f"is started anew in {listed(planned.restarted)}, as it takes no roots while it runs"
-        )
     lines = [pairs(facts)]
+    if planned.restarted:
+        lines.append("made anew:")
+        lines += [f"   {cluster}: {ref}" for cluster, ref in planned.restarted]
     if planned.unseen and not rotation.lenient:
         lines.append(
             "cannot be asked, so that nothing is proven before they can; --allow-unseen goes on without:"
@@ -48,7 +47,7 @@ def preview_text(planned: Preview) -> str:
     return "\n".join(lines)
 
 
-def _renewing(planned: Preview) -> str:
+def _renewing(planned: Prepared) -> str:
     deaf, renewal = len(planned.deaf), planned.rotation.renewal
     seen = len(planned.witnesses) - len(planned.unseen)
     match renewal:
@@ -60,12 +59,12 @@ def _renewing(planned: Preview) -> str:
             return f"{deaf} are made anew, as istiod cannot tell them" if deaf else "none has to be made anew"
 
 
-def preview_data(planned: Preview) -> dict[str, Any]:
+def preview_data(planned: Prepared) -> dict[str, Any]:
     """The same for a program; described in docs/reference/json.md."""
     return {
         **_rotation(planned.rotation),
         "proxies": [_witness(each) for each in planned.witnesses],
-        "restarts": list(planned.restarted),
+        "restarts": [{"cluster": cluster, "workload": str(ref)} for cluster, ref in planned.restarted],
     }
 
 
@@ -108,7 +107,7 @@ def summary_text(summary: Summary) -> str:
     names = listed(seat.cluster for seat in rotation.seats)
     if rotation.is_back:
         return f"{names}: the old authorities sign again, after {took}"
-    return f"{names}: {_way(rotation)} in {took}, proven by every istiod and proxy"
+    return f"{names}: {_way(rotation)} in {took}; every istiod and proxy has shown it"
 
 
 def summary_data(summary: Summary) -> dict[str, Any]:

@@ -26,8 +26,8 @@ _WAYS = ("auto", "restart", "wait")
 @click.option(
     "--renew",
     type=click.Choice(_WAYS),
-    help="How proxies come by new certificates: auto (unless said): told by istiod, or else made anew; restart: "
-    "all made anew; wait: by themselves, in their time.",
+    help="How proxies come by new certificates. auto (unless said): told by istiod, else made anew; "
+    "restart: all made anew; wait: by themselves, in their time.",
 )
 @click.option(
     "--allow-unseen",
@@ -120,6 +120,7 @@ def _begin(
     *,
     dry_run: bool,
 ) -> None:
+    from meshctl.actions.rights import require_rotation
     from meshctl.actions.rotation import begin
     from meshctl.actions.rotation_preparing import prepared
     from meshctl.cli.rotating import preview_data, preview_text
@@ -139,6 +140,8 @@ def _begin(
         app.report.result(preview_data(planned), preview_text(planned))
         return
     app.report.note(preview_text(planned))
+    for name in planned.rotation.clusters:
+        require_rotation(run.world.clusters[name], run.mesh_of(name).name, planned)
     app.confirm("Go on?")
     _tell(app, begin(run, planned.rotation))
 

@@ -66,7 +66,7 @@ class Seat:
         mesh: name of its mesh.
         namespace: of these istiods.
         serves: names of the clusters whose proxies get certificates there, its own first.
-        before: SHA-256 of the intermediate's certificate; empty where it stays, as the new root has signed it.
+        before: SHA-256 of the intermediate's certificate; empty where it stays, as it is of the new root.
         trusted: SHA-256 of the roots that its proxies trusted, sorted.
         is_ours: whether we made it; one that the user brought is theirs again where the rotation is aborted.
     """

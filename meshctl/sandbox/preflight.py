@@ -24,7 +24,7 @@ _EACH_HOST = GIB // 4
 
 # inotify instances, counted in a running sandbox with a mesh, and some more.
 _WATCHES = 20
-_WATCHES_LIGHT = 16
+_WATCHES_LIGHT = 12
 _WATCHES_HOST = 10
 
 

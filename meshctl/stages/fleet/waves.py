@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from meshctl.model.mesh import Cluster
 
 
+_WAITS = frozenset({Work.ADDRESS})
+"""Work that changes nothing, and so keeps nothing else from its cluster."""
+
+
 def installing(clusters: Iterable[Cluster], links: Iterable[Link]) -> Needs:
     """The tasks that bring clusters in line, and what each needs.
 
@@ -99,7 +103,7 @@ def _in_order(found: Mapping[Task, Collection[Task]]) -> Needs:
 
 
 class Agenda:
-    """Which tasks can begin, as others end; never two at once in a cluster."""
+    """Which tasks can begin, as others end; never do two at once change a cluster."""
 
     def __init__(self, needs: Needs) -> None:
         """Begin with nothing done."""
@@ -116,22 +120,31 @@ class Agenda:
                 self._free[task.cluster].append(task)
 
     def begin(self) -> tuple[Task, ...]:
-        """The tasks that begin now: what they need is done, and nothing is under way in their cluster."""
-        begun = tuple(tasks.pop(0) for name, tasks in self._free.items() if tasks and name not in self._busy)
-        self._busy |= {each.cluster for each in begun}
-        return begun
+        """The tasks that begin now: what they need is done, and nothing else changes their cluster."""
+        begun = []
+        for name, tasks in self._free.items():
+            for task in tuple(tasks):
+                if task.work in _WAITS or name not in self._busy:
+                    tasks.remove(task)
+                    begun.append(task)
+                    self._busy |= {name} if task.work not in _WAITS else set()
+        return tuple(begun)
 
     def done(self, task: Task) -> None:
         """A task that had begun is done."""
-        self._busy.remove(task.cluster)
+        self._ended(task)
         for each in self._after[task]:
             self._left[each].remove(task)
             if not self._left[each]:
                 self._free[each.cluster].append(each)
 
+    def _ended(self, task: Task) -> None:
+        if task.work not in _WAITS:
+            self._busy.remove(task.cluster)
+
     def failed(self, task: Task) -> Mapping[Task, tuple[Task, ...]]:
         """A task that had begun has failed; those that can never begin now, each with what it lacks."""
-        self._busy.remove(task.cluster)
+        self._ended(task)
         self._lost.add(task)
         found: list[Task] = []
         behind = [task]

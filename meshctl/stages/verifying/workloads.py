@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 NAMESPACE: Final = "meshctl-verify"
+SPACE: Final = Ref("v1", "Namespace", "", NAMESPACE)
+"""The namespace of all that a verification makes."""
 PART: Final = "verify"
 """Component of all that a verification makes."""
 SWEPT: Final = f"{COMPONENT}={PART}"
@@ -113,13 +115,11 @@ def host(place: Place) -> str:
 
 
 def _namespace(place: Place) -> Object:
-    privileged = {
-        "pod-security.kubernetes.io/enforce": "privileged"
-    }  # without a CNI, proxies set rules themselves
-    labels = {**place.labels, **_labels(place), REVISION: place.revision or "default", **privileged}
-    return Object(
-        {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE, "labels": labels}}
-    )
+    # Where no CNI does it for them, proxies set rules of the network as they start.
+    allowed = {"pod-security.kubernetes.io/enforce": "privileged"}
+    labels = {**place.labels, **_labels(place), REVISION: place.revision or "default", **allowed}
+    meta = {"name": NAMESPACE, "labels": labels}
+    return Object({"apiVersion": "v1", "kind": "Namespace", "metadata": meta})
 
 
 def _surroundings(place: Place, places: tuple[Place, ...]) -> tuple[Object, ...]:
@@ -142,17 +142,17 @@ def _service(place: Place, name: str) -> Object:
 def _client(place: Place) -> Object:
     # Straight to the gateways, past the proxy: it would take every connection, and fail behind it.
     past = ",".join(str(port) for port in sorted({port for _, port in place.doors.values()}))
-    return _deployment(place, place.client, "client.json", {_EXCLUDED: past} if past else {})
+    return _deployment(place, place.client, _envoy(place, "client.json"), {_EXCLUDED: past} if past else {})
 
 
 def _server(place: Place) -> Object:
-    return _deployment(place, place.server, "server.json", {}, port=envoys.PORT)
+    ports = [{"name": "http", "containerPort": envoys.PORT, "protocol": "TCP"}]
+    return _deployment(place, place.server, {**_envoy(place, "server.json"), "ports": ports}, {})
 
 
-def _deployment(
-    place: Place, name: str, file: str, annotations: Mapping[str, str], *, port: int | None = None
-) -> Object:
-    container: dict[str, Any] = {
+def _envoy(place: Place, file: str) -> dict[str, Any]:
+    """A container that even a strict policy admits."""
+    return {
         "name": "envoy",
         "image": place.image,
         # Without hot restart: its sockets have the names of the proxy's, in the same pod.
@@ -170,30 +170,24 @@ def _deployment(
         },
         "volumeMounts": [{"name": "files", "mountPath": _FILES, "readOnly": True}],
     }
-    if port is not None:
-        container["ports"] = [{"name": "http", "containerPort": port, "protocol": "TCP"}]
-    labels = {**_labels(place), "app": name}
-    spec = {
+
+
+def _deployment(
+    place: Place, name: str, container: Mapping[str, Any], annotations: Mapping[str, str]
+) -> Object:
+    pod = {
         "serviceAccountName": name,
         "terminationGracePeriodSeconds": 0,
         "containers": [container],
         "volumes": [{"name": "files", "configMap": {"name": PART}}],
     }
-    template = {
-        "metadata": {
-            "labels": labels,
-            "annotations": dict(annotations),
-        },
-        "spec": spec,
+    meta = {"labels": {**_labels(place), "app": name}, "annotations": dict(annotations)}
+    spec = {
+        "replicas": 1,
+        "selector": {"matchLabels": {"app": name}},
+        "template": {"metadata": meta, "spec": pod},
     }
-    selector = {"matchLabels": {"app": name}}
-    return _object(
-        place,
-        "apps/v1",
-        "Deployment",
-        name,
-        spec={"replicas": 1, "selector": selector, "template": template},
-    )
+    return _object(place, "apps/v1", "Deployment", name, spec=spec)
 
 
 def _object(place: Place, api_version: str, kind: str, name: str, **content: Any) -> Object:
@@ -203,8 +197,3 @@ def _object(place: Place, api_version: str, kind: str, name: str, **content: Any
 
 def _labels(place: Place) -> dict[str, str]:
     return {MESH: place.mesh, COMPONENT: PART}
-
-
-def namespace_ref() -> Ref:
-    """The namespace of all that a verification makes."""
-    return Ref("v1", "Namespace", "", NAMESPACE)

@@ -70,7 +70,8 @@ class Fleet:
         """End a cluster's API server without a word; what is given starts it again."""
         place = self._layout(name)
         (cluster,) = [each for each in status(self.sandbox).clusters if each.name == place.short]
-        (server,) = [each for each in cluster.components if each.name == "kube-apiserver"]
+        servers = [each for each in cluster.components if each.name == "kube-apiserver"]
+        (server,) = [each for each in servers if each.alive]
         argv = Path(f"/proc/{server.pid}/cmdline").read_text().split("\0")[:-1]
         os.kill(server.pid, signal.SIGKILL)
 
@@ -139,8 +140,9 @@ class Operator:
         return self.command.run(*words, "-f", "mesh.yaml", check=check)
 
     def json(self, *words: str, check: int | None = 0) -> Any:
-        """Its answer in JSON."""
-        return json.loads(self.run(*words, "-o", "json", check=check).stdout)
+        """Its answer in JSON; that of a command that does something stands after a line for each event."""
+        said = self.run(*words, "-o", "json", check=check).stdout
+        return json.loads(said if said.startswith("{\n") else said.splitlines()[-1])
 
     def remove(self) -> None:
         """Take the mesh away, whatever state it is in."""

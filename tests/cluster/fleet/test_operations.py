@@ -65,14 +65,15 @@ def mesh(fleet: Fleet, operator: Operator) -> Operator:
         text=True,
     )
     begun = Ref("apps/v1", "Deployment", HOME, "istiod")
-    until(lambda: installing.poll() is not None or fleet.doors["two"].get(begun))
-    start_again = fleet.kill_api_server("two")
-    _, told = installing.communicate()
+    with installing:
+        until(lambda: installing.poll() is not None or fleet.doors["two"].get(begun))
+        start_again = fleet.kill_api_server("two")
+        _, told = installing.communicate()
     start_again()
     assert installing.returncode == 4, told
     assert "run the same command again" in told
     records = ClusterReleases(fleet.doors["one"], SystemClock()).of("mesh")
-    assert [each.status for each in records] == [Status.DEPLOYED]
+    assert [each.status for each in records] == [Status.DEPLOYED], told
     operator.run("install", "--yes")
     return operator
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +71,15 @@ class FleetGround:
 
     def asked(self, **inputs: Any) -> Fleet:
         return Fleet.of(load_all(Inputs(files=(self.file,), **inputs)))
+
+    def world_of(self, *names: str) -> World:
+        """The doors to some of the clusters."""
+        doors, records = self.world.clusters, self.world.releases
+        return replace(
+            self.world,
+            clusters={name: doors[name] for name in names},
+            releases={name: records[name] for name in names},
+        )
 
     def preview(self, fleet: Fleet | None = None) -> tuple[Planned, ...]:
         return preview(self.world, fleet or self.fleet, self.choices)

@@ -58,7 +58,7 @@ def test_at_the_end_one_line_tells_how_it_went(ground: Ground, meshctl: Meshctl)
     said = meshctl("ca", "rotate", "--yes")
     assert said.code == 0, said.err
     assert said.out.startswith("east, west: root ")
-    assert said.out.endswith("proven by every istiod and proxy\n")
+    assert said.out.endswith("every istiod and proxy has shown it\n")
     assert "west proxies" not in said.err
     again = meshctl("ca", "rotate", "--yes")
     assert again.code == 2
@@ -113,6 +113,27 @@ def test_intermediates_are_not_rotated_in_the_midst_of_a_root(ground: Ground, me
     said = meshctl("ca", "rotate", "--intermediate", "--yes")
     assert said.code == 1
     assert "the root is being rotated" in said.err
+
+
+def test_it_is_not_begun_where_rights_are_missing(ground: Ground, meshctl: Meshctl) -> None:
+    west = ground.places["west"].cluster
+    west.denied |= {("*", "*"), ("create", "pods/portforward"), ("delete", "secrets")}
+    west.writes.clear()
+    said = meshctl("ca", "rotate", "--yes")
+    assert said.code == 1
+    assert "rights are missing in 'west'; nothing was sent" in said.err
+    assert "cacerts-before-rotation" in said.err
+    assert west.writes == []
+
+
+def test_what_would_be_made_anew_is_named(ground: Ground, meshctl: Meshctl) -> None:
+    for place in ground.places.values():
+        place.multiroot, place.deaf = False, {"api"}
+    lines = meshctl("ca", "rotate", "--dry-run").out.splitlines()
+    assert "   east: Deployment istio-system/istiod" in lines
+    assert "   west: Deployment shop/api" in lines
+    told = json.loads(meshctl("ca", "rotate", "--dry-run", "-o", "json").out)
+    assert {"cluster": "west", "workload": "Deployment shop/api"} in told["restarts"]
 
 
 def test_flags_that_exclude_each_other_are_refused(ground: Ground, meshctl: Meshctl) -> None:

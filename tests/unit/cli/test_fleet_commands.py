@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-import meshctl.adapters.world
+from meshctl.adapters import world as meshctl_world
+from meshctl.errors import ConfigError
 from meshctl.model.mesh import Cluster
 from meshctl.ports import World
 from tests.unit.actions.fleet_ground import LOST, FleetGround
@@ -35,11 +36,10 @@ def ground(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FleetGround:
     ground = FleetGround(tmp_path, MESH)
 
     def fleet(clusters: Iterable[Cluster], kubeconfig: str = "") -> World:
-        assert [each.name for each in clusters] == list(ground.doors)
-        return ground.world
+        return ground.world_of(*(each.name for each in clusters))
 
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(meshctl.adapters.world, "fleet", fleet)
+    monkeypatch.setattr(meshctl_world, "fleet", fleet)
     return ground
 
 
@@ -165,6 +165,30 @@ def test_an_unknown_name_is_told_before_anything_is_removed(
 ) -> None:
     said = meshctl("uninstall", "-f", "mesh.yaml", "--yes", *words)
     assert (said.code, told in said.err) == (2, True)
+
+
+def test_one_cluster_is_left_though_there_is_no_way_to_the_others(
+    ground: FleetGround, meshctl: Meshctl, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def world(kubeconfig: str = "", context: str = "", name: str = "") -> World:
+        return ground.world_of(name)
+
+    def fleet(clusters: Iterable[Cluster], kubeconfig: str = "") -> World:
+        raise ConfigError("unknown-context", "unknown context 'west'")
+
+    meshctl(*INSTALL)
+    monkeypatch.setattr(meshctl_world, "world", world)
+    monkeypatch.setattr(meshctl_world, "fleet", fleet)
+    said = meshctl("uninstall", "-f", "mesh.yaml", "--cluster", "east", "--purge", "--yes")
+    assert (said.code, "links in other clusters stay" in said.err) == (0, True)
+    assert "east: nothing of the mesh is left" in said.out
+    assert meshctl("uninstall", "-f", "mesh.yaml", "--purge", "--yes").code == 2
+
+
+def test_drift_is_told_of_all_clusters(ground: FleetGround, meshctl: Meshctl) -> None:
+    meshctl(*INSTALL)
+    answer = json.loads(meshctl("status", "-f", "mesh.yaml", "--drift", "-o", "json").out)
+    assert [each["cluster"] for each in answer["clusters"]] == ["west", "east"]
 
 
 def test_the_status_of_a_fleet_names_what_is_missing_where(ground: FleetGround, meshctl: Meshctl) -> None:

@@ -100,6 +100,16 @@ def test_a_live_command_wants_the_context_of_every_cluster_it_is_for(command: st
         assert (said.code, "unknown context 'east'" in said.err) == (2, True)
 
 
+def test_every_context_that_is_not_there_is_told_with_its_line(folder: Path, meshctl: Meshctl) -> None:
+    (folder / "mesh.yaml").write_text(MESH.replace("context: west", "context: wets"))
+    said = meshctl("install", "-f", "mesh.yaml")
+    assert said.code == 2
+    for line, name, cluster in ((8, "wets", "west"), (9, "east", "east")):
+        assert f"mesh.yaml:{line}" in said.err
+        assert f"unknown context {name!r}" in said.err
+        assert f"of cluster {cluster!r}" in said.err
+
+
 def test_a_live_command_goes_to_the_cluster_it_was_told(meshctl: Meshctl) -> None:
     said = meshctl("plan", "-f", "mesh.yaml", "--cluster", "west")
     assert (said.code, "127.0.0.1:1" in said.err) == (1, True)

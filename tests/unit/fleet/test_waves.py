@@ -92,7 +92,7 @@ def test_a_link_ends_beside_the_istiod_before_its_token_is_revoked() -> None:
     assert needs[Task(Work.RELEASE, "east", link)] == {Task(Work.UNLINK, "west", link)}
 
 
-def test_two_tasks_are_never_under_way_in_one_cluster() -> None:
+def test_two_tasks_never_change_one_cluster_at_once() -> None:
     link, other = Link("west", "east"), Link("west", "north")
     needs: Needs = {Task(Work.LINK, "west", each): frozenset() for each in (link, other)}
     agenda = Agenda(needs)
@@ -100,6 +100,17 @@ def test_two_tasks_are_never_under_way_in_one_cluster() -> None:
     assert agenda.begin() == ()
     agenda.done(first)
     assert agenda.begin() == (Task(Work.LINK, "west", other),)
+
+
+def test_a_wait_for_an_address_keeps_nothing_else_from_its_cluster() -> None:
+    agenda = Agenda(of(WEST, REMOTE, Cluster("north", role=Role.REMOTE, control_plane="west")))
+    begun = list(agenda.begin())
+    while not any(each.work is Work.LINK for each in begun):
+        task = next(each for each in begun if each.work is not Work.ADDRESS)
+        begun.remove(task)
+        agenda.done(task)
+        begun += agenda.begin()
+    assert Task(Work.ADDRESS, "west") in begun
 
 
 def test_a_failure_keeps_back_all_that_needs_it_and_nothing_else() -> None:

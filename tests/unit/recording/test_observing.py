@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 import gzip
+import re
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from meshctl.actions.fleet import Choices, Fleet, carry_out, keeping_all, preview
+from meshctl.actions.fleet import Choices, preview
 from meshctl.actions.observing import observed
 from meshctl.adapters import recordings
-from meshctl.adapters.releases import ClusterReleases
 from meshctl.adapters.world import recorded
-from meshctl.errors import UnreachableError
-from meshctl.model.fleet import Ended
-from meshctl.model.mesh import Inputs
-from meshctl.model.objects import Ref
 from meshctl.ports import World
+from meshctl.stages.applying import steps
 from meshctl.stages.planning.plan_data import plan_data
-from meshctl.stages.settings.load import load_all
-from tests.fakes import FakeClock, FakeCluster, FakeFiles
+from tests.unit.actions.fleet_ground import LOST, Balanced, FleetGround
 
 MESH = """\
 apiVersion: meshctl.dev/v1alpha1
@@ -35,61 +31,56 @@ spec:
 """
 
 
-class Two:
-    """Two clusters in memory, and the mesh.yaml that names them."""
+class Observed(FleetGround):
+    """A fleet in memory, and a folder for what is seen of it."""
 
-    def __init__(self, folder: Path) -> None:
-        clock = FakeClock()
-        self.file = folder / "mesh.yaml"
-        self.file.write_text(MESH)
-        self.seen = folder / "seen"
-        self.clusters = {name: FakeCluster(name) for name in ("west", "east")}
-        records = {name: ClusterReleases(door, clock) for name, door in self.clusters.items()}
-        self.world = World(self.clusters, records, clock, FakeFiles())
-
-    def fleet(self, world: World, *sets: str) -> Fleet:
-        meshes = load_all(Inputs(files=(str(self.file),), sets=sets))
-        keeping_all(world, meshes)
-        return Fleet(meshes, {each.name: mesh for mesh in meshes for each in mesh.mesh.clusters})
-
-    def install(self) -> None:
-        fleet = self.fleet(self.world)
-        told = carry_out(self.world, fleet, preview(self.world, fleet, Choices()), Choices())
-        assert [str(each.error) for each in told if isinstance(each, Ended) and not each.is_done] == []
-
-    def recorded(self) -> World:
-        return replace(recorded(self.seen, ["west", "east"]), clock=self.world.clock)
+    def __init__(self, folder: Path, text: str = MESH) -> None:
+        super().__init__(folder, text)
+        self.folder = folder / "seen"
 
     def observe(self) -> None:
-        for each in observed(self.world, self.fleet(self.world)):
+        for each in observed(self.world, self.fleet):
             assert each.recording is not None, each.error
-            recordings.write(self.seen, each.recording)
+            recordings.write(self.folder, each.recording)
 
+    def recorded(self) -> World:
+        return replace(recorded(self.folder, self.doors), clock=self.world.clock)
 
-def planned(two: Two, world: World, *sets: str) -> list[object]:
-    """Every task and what its plan does."""
-    shown = preview(world, two.fleet(world, *sets), Choices())
-    assert [each.error for each in shown if each.error] == []
-    return [(str(each.task), each.task.cluster, plan_data(each.plan)) for each in shown]
+    def planned(self, world: World, *sets: str) -> list[object]:
+        """Every task, and what its plan does."""
+        shown = preview(world, self.asked(sets=sets), Choices())
+        assert [each.error for each in shown if each.error] == []
+        return [(str(each.task), each.task.cluster, plan_data(each.plan)) for each in shown]
 
 
 @pytest.fixture
-def two(tmp_path: Path) -> Two:
-    return Two(tmp_path)
+def ground(tmp_path: Path) -> Observed:
+    return Observed(tmp_path)
 
 
-def test_an_empty_fleet_is_planned_from_what_was_observed(two: Two):
-    two.observe()
-    there = two.recorded()
-    assert planned(two, there) == planned(two, two.world)
-    assert all(not each.writes for each in two.clusters.values())
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Observed:
+    """A fleet that was installed, and then observed; nothing changes in it."""
+    ground = Observed(tmp_path_factory.mktemp("installed"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(steps, "webhook_answers", lambda *_, **__: "")  # as in every test, see conftest
+        assert all(each.is_done for each in ground.install().values())
+    meta = {"name": "cacerts", "namespace": "istio-system", "labels": {"meshctl.dev/mesh": "shop"}}
+    key = {"ca-key.pem": "aHVudGVyMg=="}
+    ground.doors["west"].seed({"apiVersion": "v1", "kind": "Secret", "metadata": meta, "data": key})
+    ground.observe()
+    return ground
 
 
-def test_a_fleet_that_is_as_asked_has_nothing_to_do_also_where_it_was_observed(two: Two):
-    two.install()
-    two.observe()
-    there = two.recorded()
-    assert all(each.plan.is_empty for each in preview(there, two.fleet(there), Choices()))
+def test_an_empty_fleet_is_planned_from_what_was_observed(ground: Observed):
+    ground.observe()
+    assert ground.planned(ground.recorded()) == ground.planned(ground.world)
+    assert ground.writes() == []
+
+
+def test_a_fleet_that_is_as_asked_has_nothing_to_do_also_where_it_was_observed(installed: Observed):
+    shown = preview(installed.recorded(), installed.fleet, Choices())
+    assert all(each.plan.is_empty and each.error is None for each in shown)
 
 
 @pytest.mark.parametrize(
@@ -103,37 +94,44 @@ def test_a_fleet_that_is_as_asked_has_nothing_to_do_also_where_it_was_observed(t
     ],
 )
 def test_other_settings_are_planned_from_what_was_observed_before_they_were_thought_of(
-    two: Two, sets: tuple[str, ...]
+    installed: Observed, sets: tuple[str, ...]
 ):
-    two.install()
-    two.observe()
-    there = two.recorded()
-    assert planned(two, there, *sets) == planned(two, two.world, *sets)
+    there, here = (installed.planned(world, *sets) for world in (installed.recorded(), installed.world))
+    assert there == here
 
 
-def test_what_was_observed_holds_no_secrets(two: Two):
-    two.install()
-    two.clusters["west"].seed(
-        {
-            "apiVersion": "v1",
-            "kind": "Secret",
-            "metadata": {"name": "cacerts", "namespace": "istio-system", "labels": {"meshctl.dev/mesh": "shop"}},
-            "data": {"ca-key.pem": "aHVudGVyMg=="},
-        }
-    )
-    two.observe()
-    for file in two.seen.iterdir():
+@pytest.mark.parametrize("nearby", [False, True])
+def test_clusters_that_were_observed_alone_can_be_planned_together(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, nearby: bool
+):
+    text = MESH
+    if nearby:  # API servers that only processes of this machine reach, such as the pods of a light sandbox
+        monkeypatch.setattr(Balanced, "server", property(lambda door: f"https://127.0.0.1/{door.name}"))
+        text = re.sub(r", server: [^}]*", "", MESH)
+    ground = Observed(tmp_path, text)
+    for door in ground.doors.values():
+        marks = {"name": "node", "annotations": {"kwok.x-k8s.io/node": "fake"}}
+        door.seed({"apiVersion": "v1", "kind": "Node", "metadata": marks})
+    for name in ground.doors:
+        (seen,) = observed(ground.world, ground.asked(only=name))
+        assert seen.recording is not None
+        recordings.write(ground.folder, seen.recording)
+    assert ground.planned(ground.recorded()) == ground.planned(ground.world)
+
+
+def test_what_was_observed_holds_no_secrets(installed: Observed):
+    files = list(installed.folder.iterdir())
+    assert len(files) == 2
+    for file in files:
         text = gzip.decompress(file.read_bytes()).decode()
+        assert "istio-remote-secret-" in text
         assert "hunter2" not in text
         assert "aHVudGVyMg==" not in text
         assert "token-of" not in text  # what a remote secret reads by
 
 
-def test_a_cluster_that_does_not_answer_is_told_and_the_others_are_observed(two: Two):
-    two.install()
-    gone = UnreachableError("unreachable", "no answer")
-    fleet = two.fleet(two.world)
-    two.clusters["east"].fail("get", str(Ref("v1", "Namespace", "", "istio-system")), gone, times=99)
-    west, east = observed(two.world, fleet)
+def test_a_cluster_that_does_not_answer_is_told_and_the_others_are_observed(ground: Observed):
+    ground.doors["east"].is_lost = True
+    west, east = observed(ground.world, ground.fleet)
     assert west.recording is not None
-    assert (east.recording, east.error) == (None, gone)
+    assert (east.recording, east.error) == (None, LOST)

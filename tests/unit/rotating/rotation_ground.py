@@ -17,14 +17,14 @@ from meshctl.actions.doing import do
 from meshctl.actions.install import install
 from meshctl.actions.rotation import Summary, abort, begin, go_on, under_way
 from meshctl.actions.rotation_looking import Run
-from meshctl.actions.rotation_preparing import Preview, prepared
+from meshctl.actions.rotation_preparing import Prepared, prepared
 from meshctl.adapters import envoy_secrets, istiod_ca
 from meshctl.adapters.xds import Caller, Server
 from meshctl.errors import UnreachableError
 from meshctl.model.envoy import Identity
-from meshctl.model.mesh import Cluster, Inputs, Mesh, Source, Trust
+from meshctl.model.mesh import Cluster, Inputs, Mesh, Role, Source, Trust
 from meshctl.model.objects import Object, Ref
-from meshctl.model.rotation import Renewal, Scope
+from meshctl.model.rotation import Renewal, Scope, Stage
 from meshctl.ports import World
 from meshctl.stages.moving.injectors import CONFIGURATIONS
 from meshctl.stages.settings.load import load
@@ -99,14 +99,13 @@ class Place:
         self._template = ""
         self.identities: dict[str, Identity] = {}
         self.lock = threading.RLock()
-        self._home = (name, root, clock)
+        self.served: list[Place] = []
+        self._root = root
 
     def furnish(self, mesh: str) -> None:
         """Install a control plane and workloads, with an intermediate under the root."""
-        name, root, _ = self._home
-        self.cluster.seed({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": HOME}})
-        for content in control_plane():
-            self.cluster.seed(content)
+        self.populate()
+        name, root = self.cluster.name, self._root
         made = root.intermediate(pki.Subject(f"Intermediate CA of {name}"), BEGIN)
         files = {
             cacerts.CERTIFICATE: made.pair.certificate,
@@ -125,13 +124,19 @@ class Place:
                 "status": {"phase": "Running"},
             }
         )
+        self.start()
+
+    def populate(self) -> None:
+        """Put workloads there, and what injects them."""
+        self.cluster.seed({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": HOME}})
+        for content in control_plane():
+            self.cluster.seed(content)
         labels = {"istio-injection": "enabled"}
         self.cluster.seed(
             {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop", "labels": labels}}
         )
         self.cluster.workload("Deployment", "shop", "web", replicas=2)
         self.cluster.workload("Deployment", "shop", "api")
-        self.start()
 
     # istiod.
 
@@ -157,11 +162,16 @@ class Place:
     def load(self) -> None:
         """Work with what is there; proxies that listen renew where the text of the roots is another."""
         before, self.loaded = self.loaded, self.files()
-        self.publish()
-        if self.multiroot and before and before[cacerts.ROOTS] != self.loaded[cacerts.ROOTS]:
-            for pod in self.pods():
-                if not self._is_one(pod, self.deaf) and not self._is_one(pod, self.stubborn):
-                    self.identities[pod.ref.name] = self.sign()
+        for place in (self, *self.served):
+            place.publish()
+            if self.multiroot and before and before[cacerts.ROOTS] != self.loaded[cacerts.ROOTS]:
+                place.hear()
+
+    def hear(self) -> None:
+        """Proxies are told of roots, and those that listen renew."""
+        for pod in self.pods():
+            if not self._is_one(pod, self.deaf) and not self._is_one(pod, self.stubborn):
+                self.identities[pod.ref.name] = self.sign()
 
     def _is_hurried(self) -> bool:
         """Whether anything of its pod has changed, so that the kubelet has looked at its volumes again."""
@@ -246,18 +256,46 @@ class Place:
         return found
 
 
-class Ground:
-    """A mesh of two clusters under the root `old`, and what a rotation sees of it."""
+class Remote(Place):
+    """A cluster whose proxies have their certificates from the istiod of another."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def __init__(self, name: str, server: Place, clock: FakeClock) -> None:
+        super().__init__(name, server._root, clock)
+        self._server = server
+        server.served.append(self)
+        self.populate()
+        self.publish()
+
+    def look(self) -> None:
+        self._server.look()
+
+    def sign(self) -> Identity:
+        return self._server.sign()
+
+    def publish(self) -> None:
+        self.loaded = self._server.loaded
+        super().publish()
+
+
+class Ground:
+    """A mesh of two clusters under the root `old`, and what a rotation sees of it.
+
+    With `remote`, a third one is served by the istiod of `west`.
+    """
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, *, remote: bool = False) -> None:
         self.clock = FakeClock()
         self.old = pki.new_authority(pki.Subject("old"), BEGIN, path_length=1)
         self.signer = Roots(self.old)
         self.places = {name: Place(name, self.old, self.clock) for name in ("east", "west")}
         for place in self.places.values():
             place.furnish("shop")
+        clusters = [Cluster(name) for name in self.places]
+        if remote:
+            self.places["far"] = Remote("far", self.places["west"], self.clock)
+            clusters.append(Cluster("far", role=Role.REMOTE, control_plane="west"))
         trust = Trust(source=Source.MANAGED, root=FOLDER)
-        self.mesh = Mesh("shop", tuple(Cluster(name) for name in self.places), trust=trust)
+        self.mesh = Mesh("shop", tuple(clusters), trust=trust)
         world = World(
             {name: each.cluster for name, each in self.places.items()},
             {name: each.records for name, each in self.places.items()},
@@ -292,7 +330,7 @@ class Ground:
     def _is_multiroot(self, pod: Object) -> bool:
         return all(each.multiroot for each in self.places.values())
 
-    def prepared(self, scope: Scope = Scope.ROOT, **how: Any) -> Preview:
+    def prepared(self, scope: Scope = Scope.ROOT, **how: Any) -> Prepared:
         how = {"renewal": Renewal.AUTO, "lenient": False, **how}
         return prepared(self.run, scope, **how)
 
@@ -336,3 +374,13 @@ def ended(story: Generator[Any, None, Summary]) -> Summary:
         except StopIteration as end:
             assert isinstance(end.value, Summary)
             return end.value
+
+
+def cut_in(ground: Ground, stage: Stage) -> None:
+    """Begin a rotation, and kill it right after the record of this stage."""
+    story = begin(ground.run, ground.prepared().rotation)
+    for _ in story:
+        if ground.under_way is not None and ground.under_way.stage is stage:
+            story.close()
+            return
+    raise AssertionError(f"it was never at {stage}")

@@ -16,7 +16,7 @@ from meshctl.model.event import Warned
 from meshctl.model.mesh import Trust
 from meshctl.model.rotation import Renewal, Scope, Stage
 from meshctl.stages.trusting import cacerts
-from tests.unit.rotating.rotation_ground import HOME, Ground, ended
+from tests.unit.rotating.rotation_ground import HOME, Ground, cut_in, ended
 
 NAMES = ("east", "west")
 ON_OLD: dict[str, Any] = {name: ({"CN=old"}, {frozenset({"CN=old"})}, []) for name in NAMES}
@@ -59,7 +59,7 @@ class TestRoot:
         whole = Ground(monkeypatch)
         whole.signer.add("new")
         moments = sum(1 for _ in begin(whole.run, whole.prepared().rotation))
-        for count in range(1, moments + 1, 4):
+        for count in range(1, moments + 1, 6):
             ground = Ground(monkeypatch)
             ground.signer.add("new")
             story = begin(ground.run, ground.prepared().rotation)
@@ -115,6 +115,33 @@ class TestRoot:
         ground.rotate()
         assert marks(ground)[1] == pki.fingerprint(one.pair.certificate)
         assert {each[0].pop() for each in ground.snapshot().values()} == {"CN=third"}
+
+
+class TestRemote:
+    """A cluster that the istiod of another serves has no authority, and proxies all the same."""
+
+    @pytest.fixture
+    def ground(self, monkeypatch: pytest.MonkeyPatch) -> Ground:
+        found = Ground(monkeypatch, remote=True)
+        found.signer.add("new")
+        return found
+
+    def test_is_brought_on_with_the_cluster_that_serves_it(self, ground: Ground) -> None:
+        assert ground.prepared().rotation.clusters == ("east", "far", "west")
+        ended(_watched(ground, begin(ground.run, ground.prepared().rotation)))
+        assert ground.snapshot() == {**ON_NEW, "far": ON_NEW["west"]}
+        assert ground.under_way is None
+
+    def test_holds_it_up_as_any_other(self, ground: Ground) -> None:
+        ground.places["far"].silent = {"api"}
+        with pytest.raises(FailedError, match="far/shop/api"):
+            ground.rotate()
+
+    def test_has_its_workloads_made_anew_where_they_do_not_listen(self, ground: Ground) -> None:
+        ground.places["far"].deaf = {"api"}
+        before = pods(ground)
+        ground.rotate()
+        assert {name.partition("-")[0] for name in before - pods(ground)} == {"far/api"}
 
 
 class TestIntermediates:
@@ -179,7 +206,7 @@ class TestProxies:
         warned = [each for each in told if isinstance(each, Warned)]
         assert len(warned) == 1
         assert "east/shop/api" in warned[0].subject
-        assert warned[0].reason.startswith("the last by 2026-01-02T")
+        assert "until they renew, the last by 2026-01-02T" in warned[0].reason
 
     def test_that_are_told_in_vain_are_made_anew(self, ground: Ground) -> None:
         ground.places["west"].stubborn = {"web"}
@@ -284,18 +311,18 @@ class TestWayBack:
     @pytest.mark.parametrize("stage", [Stage.TRUST, Stage.ISSUE, Stage.RENEW])
     def test_leads_every_cluster_to_where_it_was(self, ground: Ground, stage: Stage) -> None:
         before = marks(ground)
-        _cut_in(ground, stage)
+        cut_in(ground, stage)
         ground.abort()
         assert ground.snapshot() == ON_OLD
         assert marks(ground) == before
         assert ground.under_way is None
 
     def test_keeps_all_proxies_together(self, ground: Ground) -> None:
-        _cut_in(ground, Stage.RENEW)
+        cut_in(ground, Stage.RENEW)
         assert all(ground.are_trusting() for _ in abort(ground.run))
 
     def test_is_gone_on_with_when_it_was_cut_short(self, ground: Ground) -> None:
-        _cut_in(ground, Stage.RENEW)
+        cut_in(ground, Stage.RENEW)
         story = abort(ground.run)
         list(itertools.islice(story, 3))
         story.close()
@@ -304,7 +331,7 @@ class TestWayBack:
         assert ground.snapshot() == ON_OLD
 
     def test_ends_where_the_old_root_begins_to_go(self, ground: Ground) -> None:
-        _cut_in(ground, Stage.DROP)
+        cut_in(ground, Stage.DROP)
         with pytest.raises(ConflictError, match="being dropped already"):
             ground.abort()
         ground.go_on()
@@ -313,7 +340,7 @@ class TestWayBack:
     def test_gives_an_authority_of_the_users_back_to_them(self, ground: Ground) -> None:
         for place in ground.places.values():
             _give_away(place)
-        _cut_in(ground, Stage.RENEW)
+        cut_in(ground, Stage.RENEW)
         ground.abort()
         for place in ground.places.values():
             secret = place.cluster.get(cacerts.ref(HOME))
@@ -330,7 +357,7 @@ class TestMeanwhile:
             releases={"west": run.world.releases["west"]},
         )
         ground.run = replace(run, world=alone)
-        _cut_in(ground, Stage.DROP)
+        cut_in(ground, Stage.DROP)
         ground.run = run
         ground.go_on()
         assert ground.snapshot() == ON_NEW
@@ -338,7 +365,7 @@ class TestMeanwhile:
     def test_an_intermediate_that_was_renewed_under_the_old_root_is_replaced_all_the_same(
         self, ground: Ground
     ) -> None:
-        _cut_in(ground, Stage.ISSUE)
+        cut_in(ground, Stage.ISSUE)
         place = ground.places["west"]
         again = ground.old.intermediate(pki.Subject("Intermediate CA of west"), ground.clock.now())
         chain, key = again.pair.certificate, again.pair.key
@@ -348,7 +375,7 @@ class TestMeanwhile:
 
     def test_the_old_root_is_not_dropped_where_somebody_needs_it_again(self, ground: Ground) -> None:
         ground.places["east"].deaf = {"api"}
-        _cut_in(ground, Stage.DROP)
+        cut_in(ground, Stage.DROP)
         place = ground.places["east"]
         renewed = {name: each for name, each in place.identities.items() if name.startswith("api")}
         pair = ground.old.intermediate(pki.Subject("forgotten"), ground.clock.now())
@@ -364,7 +391,7 @@ class TestMeanwhile:
 
 class TestClusterThatLeaves:
     def test_is_no_reason_for_the_others_to_stop(self, ground: Ground) -> None:
-        _cut_in(ground, Stage.RENEW)
+        cut_in(ground, Stage.RENEW)
         left(ground.run.world, "east", "shop")
         east = ground.places["east"]
         for secret in (cacerts.ref(HOME), ground.under_way.seats[0].kept):
@@ -378,7 +405,7 @@ class TestClusterThatLeaves:
 
     def test_does_not_take_an_authority_of_the_users_with_it(self, ground: Ground) -> None:
         _give_away(ground.places["east"])
-        _cut_in(ground, Stage.RENEW)
+        cut_in(ground, Stage.RENEW)
         with pytest.raises(ConflictError, match="the authority that you brought to 'east'"):
             left(ground.run.world, "east", "shop")
 
@@ -386,7 +413,7 @@ class TestClusterThatLeaves:
 class TestRefusals:
     def test_a_second_one_is_not_begun_beside_the_first(self, ground: Ground) -> None:
         planned = ground.prepared().rotation
-        _cut_in(ground, Stage.RENEW)
+        cut_in(ground, Stage.RENEW)
         with pytest.raises(ConflictError, match="begun meanwhile"):
             ended(begin(ground.run, planned))
 
@@ -402,7 +429,7 @@ class TestRefusals:
             ground.go_on()
 
     def test_a_cluster_that_is_not_asked_for_is_missed(self, ground: Ground) -> None:
-        _cut_in(ground, Stage.RENEW)
+        cut_in(ground, Stage.RENEW)
         run = ground.run
         west = replace(
             run.world,
@@ -444,16 +471,6 @@ def _give_away(place: Any) -> None:
     """Let the authority of a cluster be the user's."""
     labels = {"meshctl.dev/mesh": None, "meshctl.dev/component": None}
     place.cluster.edit(cacerts.ref(HOME), {"metadata": {"labels": labels}})
-
-
-def _cut_in(ground: Ground, stage: Stage) -> None:
-    """Begin a rotation, and kill it right after the record of this stage."""
-    story = begin(ground.run, ground.prepared().rotation)
-    for _ in story:
-        if ground.under_way is not None and ground.under_way.stage is stage:
-            story.close()
-            return
-    raise AssertionError(f"it was never at {stage}")
 
 
 def _watched(ground: Ground, story: Any) -> Any:

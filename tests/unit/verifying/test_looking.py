@@ -152,7 +152,7 @@ def test_the_root_of_an_authority_and_what_is_published_are_told_by_fingerprint(
     found = seen(cacerts, config)
     assert found.authority is not None
     assert found.published is not None
-    assert (found.authority.root, found.authority.roots) == (ROOT, {ROOT})
+    assert (found.authority.root, found.authority.roots) == (ROOT, frozenset({ROOT}))
     assert found.published.roots == {ROOT}
 
 
