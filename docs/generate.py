@@ -12,8 +12,8 @@ from meshctl.actions.analyze import analyzers
 from meshctl.actions.checks import checks
 from meshctl.cli import cli
 from meshctl.model.check import Moment
-from meshctl.stages.schema import editor, fields, typed
 from meshctl.stages.fleet import standing
+from meshctl.stages.schema import editor, fields, typed
 from meshctl.stages.seeing import soundness
 from meshctl.stages.settings import catalogue, versions
 from meshctl.stages.trusting import judging

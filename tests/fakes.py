@@ -5,10 +5,13 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 
+import pytest
+
 from meshctl.errors import ConflictError
 from meshctl.model.release import Release
 from meshctl.model.rotation import Rotation
 from meshctl.model.upgrade import Upgrade
+from meshctl.stages.applying import steps
 from tests.fake_clock import NOON, FakeClock
 from tests.fake_cluster import FakeCluster, FakeWatch
 from tests.fake_kinds import ALL, KINDS, kind_of
@@ -23,6 +26,7 @@ __all__ = [
     "FakeReleases",
     "FakeWatch",
     "kind_of",
+    "webhooks_that_answer",
 ]
 
 
@@ -95,3 +99,11 @@ class FakeReleases:
             yield
         finally:
             self.locked.discard(mesh)
+
+
+@contextlib.contextmanager
+def webhooks_that_answer() -> Iterator[None]:
+    """Meanwhile no webhook is asked: in a cluster in memory nothing is injected or judged."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(steps, "webhook_answers", lambda *_, **__: "")
+        yield

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import pytest
 
 from meshctl.cli import cli
 from meshctl.cli.app import run
-from meshctl.stages.applying import steps
+from tests.fakes import webhooks_that_answer
 
 
 @dataclass(frozen=True)
@@ -23,9 +23,10 @@ class Said:
 
 
 @pytest.fixture(autouse=True)
-def webhooks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """In clusters in memory nothing is injected or judged: their webhooks are taken to answer."""
-    monkeypatch.setattr(steps, "webhook_answers", lambda *_, **__: "")
+def webhooks() -> Iterator[None]:
+    """Webhooks of clusters in memory answer."""
+    with webhooks_that_answer():
+        yield
 
 
 @pytest.fixture

@@ -35,7 +35,7 @@ def needs(
     seats: Sequence[Seat],
     homes: Iterable[str],
     restarts: Sequence[Step] = (),
-    kinds: Iterable[Kind] = (),
+    kinds: Sequence[Kind] = (),
 ) -> Needs:
     """What is needed in one cluster.
 

@@ -226,7 +226,8 @@ def with_waits(parts: Sequence[Part], phases: Sequence[Phase], seconds: float) -
 def _probes(parts: Sequence[Part], release: Release, seconds: float) -> Iterator[Phase]:
     """What comes after an install is injected and judged: it needs webhooks that answer.
 
-    Those of the unnamed revision are of the tag `default`, which comes later than istiod. External and remote control planes have no injector of their own that could be asked.
+    Those of the unnamed revision are of the tag `default`, which comes later than istiod. External and remote
+    control planes have no injector of their own that could be asked.
     """
     injectors = [
         Probe(part.name, obj.ref, release.revision, release.namespace, seconds)

@@ -48,9 +48,9 @@ class Fleet:
         """A cluster's context."""
         return self._layout(name).context
 
-    def snapshots(self) -> dict[str, Any]:
-        """Every object of every cluster; see `snapshot`."""
-        return {name: snapshot(door) for name, door in self.doors.items()}
+    def snapshots(self, *names: str) -> dict[str, Any]:
+        """Every object of these clusters; see `snapshot`."""
+        return {name: snapshot(self.doors[name]) for name in names}
 
     @contextmanager
     def flat(self, *names: str) -> Iterator[None]:

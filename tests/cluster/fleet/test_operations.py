@@ -128,10 +128,10 @@ def roots_in_use(mesh: Operator) -> set[str]:
 
 
 def test_verify_finds_the_mesh_sound_and_leaves_nothing(mesh: Operator, fleet: Fleet) -> None:
-    before = fleet.snapshots()
+    before = fleet.snapshots("one", "two")
     found = mesh.json("cluster", "verify")
     assert [each["ok"] for each in found["traffic"]["calls"]] == [True] * 4
-    assert fleet.snapshots() == before
+    assert fleet.snapshots("one", "two") == before
 
 
 def test_verify_names_the_cause_of_each_fault_in_a_line(mesh: Operator, fleet: Fleet) -> None:

@@ -109,7 +109,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 def test_one_install_lets_pods_call_across_clusters_and_uninstall_leaves_nothing(
     case: Case, fleet: Fleet, operator: Operator, tmp_path: Path, figure: Callable[[str], None]
 ) -> None:
-    before = fleet.snapshots()
+    names = [_name(each) for clusters in case.meshes.values() for each in clusters]
+    before = fleet.snapshots(*names)
     operator.write(case.text(fleet, operator.root))
     with fleet.flat("one", "two") if case.flat else nullcontext():
         began = time.monotonic()
@@ -124,4 +125,4 @@ def test_one_install_lets_pods_call_across_clusters_and_uninstall_leaves_nothing
         began = time.monotonic()
         operator.run("uninstall", "--purge", "--yes")
         figure(f"installed in {installing:.0f} s, removed in {time.monotonic() - began:.0f} s; {done}")
-    assert fleet.snapshots() == before
+    assert fleet.snapshots(*names) == before

@@ -67,5 +67,7 @@ def test_every_rule_says_what_should_hold_and_what_to_do(rule: Rule) -> None:
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.code)
 def test_every_rule_is_fired_by_a_test(rule: Rule) -> None:
-    tests = [path for room in ("analyzers", "checks", "status", "trusting") for path in (UNIT / room).glob("*.py")]
+    tests = [
+        path for room in ("analyzers", "checks", "status", "trusting") for path in (UNIT / room).glob("*.py")
+    ]
     assert any(f'"{rule.code}"' in path.read_text("utf-8") for path in tests)

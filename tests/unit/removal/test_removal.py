@@ -21,7 +21,7 @@ from meshctl.stages.removing.removal import removal
 from meshctl.stages.removing.residue import Remainder, residue
 from meshctl.stages.seeing.observe import inventory, look, observe
 from tests.building import obj, part, ref, release, words
-from tests.fakes import KINDS, FakeClock, FakeCluster, FakeFiles, FakeReleases, kind_of
+from tests.fakes import KINDS, FakeClock, FakeCluster, FakeFiles, FakeReleases, kind_of, webhooks_that_answer
 
 NS = "istio-system"
 ISTIO = {"app.kubernetes.io/part-of": "istio"}
@@ -200,7 +200,8 @@ def test_removing_twice_has_nothing_to_do_the_second_time(world: World) -> None:
 
 def count_of_writes() -> int:
     one = World()
-    one.install()
+    with webhooks_that_answer():
+        one.install()
     one.run_for_a_while()
     one.cluster.writes.clear()
     one.uninstall(purge=True)
