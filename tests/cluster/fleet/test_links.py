@@ -17,8 +17,10 @@ EXTERNAL = CASES["external control plane"]
 
 
 def test_new_tokens_for_every_link_of_an_external_istiod_cost_no_request(
-    fleet: Fleet, operator: Operator, tmp_path: Path
+    fleet: Fleet, operator: Operator, tmp_path: Path, pytestconfig: pytest.Config
 ) -> None:
+    if not pytestconfig.getoption("--long"):
+        pytest.skip("--long runs it; new tokens are in tests/cluster/test_links.py, without traffic")
     operator.write(EXTERNAL.text(fleet, operator.root))
     operator.run("install", "--yes")
     with calls(EXTERNAL.placed(fleet), tmp_path, {"istio-injection": "enabled"}) as flowing:
