@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -91,6 +92,17 @@ def snapshot(cluster: KubeCluster) -> dict[str, Any]:
     """
     refs = inventory(cluster, without={*CHURNING, "Lease"})
     return {str(ref): _still(obj) for ref, obj in sorted(look(cluster, refs).items()) if _is_of_interest(ref)}
+
+
+def settled(clusters: Mapping[str, KubeCluster]) -> dict[str, Any]:
+    """Snapshots of clusters that were just made, once their own controllers have made what they make."""
+    found = {name: snapshot(cluster) for name, cluster in clusters.items()}
+    while True:
+        time.sleep(3)
+        again = {name: snapshot(cluster) for name, cluster in clusters.items()}
+        if again == found:
+            return found
+        found = again
 
 
 def _is_of_interest(ref: Ref) -> bool:

@@ -18,7 +18,7 @@ import pytest
 from meshctl.adapters.kube import KubeCluster, connect
 from meshctl.model.objects import Ref
 from meshctl.sandbox import Settings, down, status, up
-from tests.cluster.command import Command, snapshot
+from tests.cluster.command import Command, settled, snapshot
 from tests.cluster.conftest import SANDBOX
 from tests.cluster.faults import Dice, faulty
 from tests.cluster.test_faults import IMPATIENT
@@ -101,7 +101,7 @@ def meshctl(pair: Pair) -> Iterator[Command]:
 def test_one_command_installs_and_links_both_the_next_sends_nothing_and_uninstall_leaves_nothing(
     pair: Pair, meshctl: Command
 ) -> None:
-    before = {name: snapshot(door) for name, door in pair.doors.items()}
+    before = settled(pair.doors)
     meshctl.run("install", *FILE, "--yes")
     assert all(door.get(ISTIOD) for door in pair.doors.values())
     assert pair.linked()

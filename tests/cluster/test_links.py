@@ -23,7 +23,7 @@ from meshctl.adapters.kube import KubeCluster, connect
 from meshctl.errors import AccessError
 from meshctl.model.objects import Object, Ref
 from meshctl.sandbox import Settings, down, status, up
-from tests.cluster.command import Command, snapshot
+from tests.cluster.command import Command, settled, snapshot
 from tests.cluster.conftest import SANDBOX
 
 NAMES = ("west", "east")
@@ -100,7 +100,7 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
 
 @pytest.fixture(scope="module")
 def before(pair: Pair) -> dict[str, Any]:
-    return {name: snapshot(door) for name, door in pair.doors.items()}
+    return settled(pair.doors)
 
 
 @pytest.fixture(scope="module")

@@ -122,6 +122,7 @@ def uninstall(work: Work, *, purge: bool = True) -> Needs:
     rights = (
         *_records(work, "patch", "delete"),
         *_under_way(work, "get"),
+        Right(of_steps.RECORDS, "", "secrets", "get", f"meshctl.{work.mesh}.rotation", of_steps.RECORD),
         *looked_at,
         *_made(work),
         *_saved(work),
