@@ -51,10 +51,10 @@ def cluster(session: nox.Session) -> None:
 def test(session: nox.Session) -> None:
     """All of it in one run, so that one line at the end counts everything.
 
-    Two processes, each with a sandbox of its own: a file of the cluster's tests goes to whichever is free,
-    first as they are the longest.
+    Three processes, each with a sandbox of its own, as a test of a cluster waits more than it works: a file
+    of the cluster's tests goes to whichever is free, first as they are the longest.
     """
-    spread = ("-n", "2", "--dist", "loadscope", "--no-loadscope-reorder")
+    spread = ("-n", "3", "--dist", "loadscope", "--no-loadscope-reorder")
     session.run(*PYTEST, *spread, "tests/cluster", "tests/parity", "tests/unit", *session.posargs)
 
 

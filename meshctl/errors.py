@@ -69,6 +69,8 @@ class MeshctlError(Exception):
         self.where = where
         self.hint = hint
         self.details = tuple(details)
+        for line in self.details:
+            self.add_note(line)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """What another process makes the same error of."""

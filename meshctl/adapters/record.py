@@ -7,15 +7,16 @@ import binascii
 import gzip
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 from meshctl.errors import ConfigError, UnsupportedError
-from meshctl.model.objects import Object
+from meshctl.model.labels import MESH
+from meshctl.model.objects import Object, Ref
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from meshctl.model.objects import Ref
+    from meshctl.ports import Cluster
 
 T = TypeVar("T")
 
@@ -122,6 +123,78 @@ class Form:
             return base64.b64decode(secret.at(f"data.{self.word}", ""), validate=True)
         except (binascii.Error, ValueError) as error:
             raise self.unreadable(secret.ref.name, str(error)) from error
+
+
+@dataclass(frozen=True)
+class Codec(Generic[T]):
+    """What a kind of record holds, as bytes and back.
+
+    Attributes:
+        form: of the record.
+        to_json: its content as JSON data.
+        from_json: the content in JSON data; whatever is wrong with it raises as Python does.
+    """
+
+    form: Form
+    to_json: Callable[[T], Mapping[str, Any]]
+    from_json: Callable[[Mapping[str, Any]], T]
+
+    def encode(self, content: T) -> bytes:
+        """The record as compressed canonical JSON: the same content gives the same bytes."""
+        return self.form.pack(self.to_json(content))
+
+    def decode(self, data: bytes, name: str) -> T:
+        """The content in what `encode` gave; `name` is the record's, for messages.
+
+        Raises:
+            UnsupportedError: the record is damaged, or of a format that this version does not know.
+        """
+        return self.form.unpack(data, name, self.from_json)
+
+
+@dataclass(frozen=True)
+class MeshRecord(Generic[T]):
+    """What is under way for a mesh, in one Secret of a cluster: written before each step, gone at the end.
+
+    Attributes:
+        codec: of what it holds.
+        cluster: where it is kept.
+        mesh: name of the mesh.
+    """
+
+    codec: Codec[T]
+    cluster: Cluster
+    mesh: str
+
+    @property
+    def ref(self) -> Ref:
+        """What names the Secret."""
+        return Ref("v1", "Secret", NAMESPACE, f"meshctl.{self.mesh}.{self.codec.form.word}")
+
+    def read(self) -> T | None:
+        """What is under way; None when nothing is.
+
+        Raises:
+            UnsupportedError: it is damaged, or of a format that this version does not know.
+        """
+        secret = self.cluster.get(self.ref)
+        if secret is None or secret.is_leaving:
+            return None
+        return self.codec.decode(self.codec.form.data(secret), self.ref.name)
+
+    def write(self, content: T) -> None:
+        """Create or replace it.
+
+        Raises:
+            ConfigError: the record is larger than a Secret may be.
+        """
+        secret = self.codec.form.secret(self.ref, {MESH: self.mesh}, self.codec.encode(content))
+        self.cluster.apply(secret, take_over=True)
+
+    def forget(self) -> None:
+        """Take it away; something already gone is no error, and asks for no right to remove it."""
+        if self.cluster.get(self.ref) is not None:
+            self.cluster.delete(self.ref)
 
 
 def rewritten(secret: Object, change: Callable[[Any], Any]) -> Object | None:

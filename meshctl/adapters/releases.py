@@ -12,10 +12,10 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from meshctl.adapters.lease import Held, Lease
-from meshctl.adapters.record import NAMESPACE
+from meshctl.adapters.record import NAMESPACE, MeshRecord
 from meshctl.adapters.release_codec import FORM, decode, encode
-from meshctl.adapters.rotations import RotationRecord
-from meshctl.adapters.upgrades import UpgradeRecord
+from meshctl.adapters.rotation_codec import ROTATION
+from meshctl.adapters.upgrade_codec import UPGRADE
 from meshctl.errors import ConfigError
 from meshctl.model.labels import MESH
 from meshctl.model.objects import Object, Ref
@@ -87,31 +87,31 @@ class ClusterReleases:
 
     def upgrade(self, mesh: str) -> Upgrade | None:
         """The upgrade under way in a mesh; None when there is none."""
-        return UpgradeRecord(self.cluster, _checked(mesh)).read()
+        return MeshRecord(UPGRADE, self.cluster, _checked(mesh)).read()
 
     def write_upgrade(self, upgrade: Upgrade) -> None:
         """Create or replace the record of the upgrade under way."""
         self.require_locks()
-        UpgradeRecord(self.cluster, _checked(upgrade.source.mesh)).write(upgrade)
+        MeshRecord(UPGRADE, self.cluster, _checked(upgrade.source.mesh)).write(upgrade)
 
     def forget_upgrade(self, mesh: str) -> None:
         """Take the record of an upgrade away."""
         self.require_locks()
-        UpgradeRecord(self.cluster, _checked(mesh)).forget()
+        MeshRecord(UPGRADE, self.cluster, _checked(mesh)).forget()
 
     def rotation(self, mesh: str) -> Rotation | None:
         """The rotation of authorities under way in a mesh; None when there is none."""
-        return RotationRecord(self.cluster, _checked(mesh)).read()
+        return MeshRecord(ROTATION, self.cluster, _checked(mesh)).read()
 
     def write_rotation(self, mesh: str, rotation: Rotation) -> None:
         """Create or replace the record of the rotation under way."""
         self.require_locks()
-        RotationRecord(self.cluster, _checked(mesh)).write(rotation)
+        MeshRecord(ROTATION, self.cluster, _checked(mesh)).write(rotation)
 
     def forget_rotation(self, mesh: str) -> None:
         """Take the record of a rotation away."""
         self.require_locks()
-        RotationRecord(self.cluster, _checked(mesh)).forget()
+        MeshRecord(ROTATION, self.cluster, _checked(mesh)).forget()
 
     @contextmanager
     def lock(self, mesh: str) -> Iterator[None]:

@@ -3,37 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from meshctl.adapters import release_codec
-from meshctl.adapters.record import Form
+from meshctl.adapters.record import Codec, Form
 from meshctl.model.objects import Ref
 from meshctl.model.upgrade import Batch, Gate, Method, Mover, Stage, Upgrade
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-FORM = Form(
+_FORM: Final = Form(
     word="upgrade",
     noun="upgrade record",
     if_unknown="go on with the version of meshctl that wrote it",
     if_damaged="restore that Secret from a backup; without it, move the workloads yourself and delete it",
     if_large="upgrade in place, or split the mesh's gateways over several meshes",
 )
-
-
-def encode(upgrade: Upgrade) -> bytes:
-    """The record as compressed canonical JSON: the same upgrade gives the same bytes."""
-    return FORM.pack(to_json(upgrade))
-
-
-def decode(data: bytes, name: str) -> Upgrade:
-    """The upgrade in what `encode` gave; `name` is the record's, for messages.
-
-    Raises:
-        UnsupportedError: the record is damaged, or of a format that this version does not know.
-    """
-    return FORM.unpack(data, name, from_json)
 
 
 def to_json(upgrade: Upgrade) -> dict[str, Any]:
@@ -99,3 +85,6 @@ def _batch_from_json(content: Mapping[str, Any]) -> Batch:
         for each in content["workloads"]
     )
     return Batch(content["name"], tuple(content["namespaces"]), tuple(movers))
+
+
+UPGRADE: Final = Codec(_FORM, to_json, from_json)

@@ -11,6 +11,7 @@ import os
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -63,6 +64,42 @@ def cluster(kubeconfig: str) -> Iterator[KubeCluster]:
     found = connect(kubeconfig)
     yield found
     found.close()
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two clusters, `west` and `east`.
+
+    Attributes:
+        kubeconfig: a file with both contexts.
+        contexts: in it, by name of the cluster.
+        doors: the way to each.
+    """
+
+    kubeconfig: str
+    contexts: Mapping[str, str]
+    doors: Mapping[str, KubeCluster]
+
+
+@pytest.fixture(scope="module")
+def clusters() -> Iterator[Pair]:
+    """Two clusters that tests may change: a light sandbox, the one that MESHCTL_TEST_PAIR names or our own."""
+    given = os.environ.get("MESHCTL_TEST_PAIR", "")
+    name = given or f"{SANDBOX}-pair"
+    if not given:
+        for _ in up(Settings(name=name, clusters=2, light=True)):
+            pass
+    found = status(name)
+    contexts = dict(zip(("west", "east"), (each.context for each in found.clusters), strict=True))
+    doors = {short: connect(found.kubeconfig, each, name=short) for short, each in contexts.items()}
+    try:
+        yield Pair(str(found.kubeconfig), contexts, doors)
+    finally:
+        for door in doors.values():
+            door.close()
+        if not given:
+            for _ in down(name):
+                pass
 
 
 @pytest.fixture(scope="module")

@@ -1,12 +1,8 @@
-"""Two clusters of a mesh.yaml, installed by one command, while one of them is lost, and removed.
-
-`MESHCTL_TEST_PAIR` names a light sandbox with two clusters to use in place of one of our own.
-"""
+"""Two clusters of a mesh.yaml, installed by one command, while one of them is lost, and removed."""
 
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -15,11 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from meshctl.adapters.kube import KubeCluster, connect
+from meshctl.adapters.kube import KubeCluster
 from meshctl.model.objects import Ref
-from meshctl.sandbox import Settings, down, status, up
 from tests.cluster.command import Command, settled, snapshot
-from tests.cluster.conftest import SANDBOX
+from tests.cluster.conftest import Pair
 from tests.cluster.faults import Dice, faulty
 from tests.cluster.test_faults import IMPATIENT
 
@@ -33,7 +28,7 @@ WRITES = 20
 
 
 @dataclass(frozen=True)
-class Pair:
+class Fleet:
     """Two clusters, the way to each, and the command beside a mesh.yaml of both.
 
     Attributes:
@@ -70,27 +65,14 @@ class Pair:
 
 
 @pytest.fixture(scope="module")
-def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
-    given = os.environ.get("MESHCTL_TEST_PAIR", "")
-    name = given or f"{SANDBOX}-pair"
-    if not given:
-        for _ in up(Settings(name=name, clusters=2, light=True)):
-            pass
-    found = status(name)
-    contexts = dict(zip(NAMES, (each.context for each in found.clusters), strict=True))
-    doors = {short: connect(found.kubeconfig, each, name=short) for short, each in contexts.items()}
-    try:
-        yield Pair(doors, contexts, Command(found.kubeconfig, tmp_path_factory.mktemp("fleet")))
-    finally:
-        for door in doors.values():
-            door.close()
-        if not given:
-            for _ in down(name):
-                pass
+def pair(clusters: Pair, tmp_path_factory: pytest.TempPathFactory) -> Fleet:
+    """The operator of both."""
+    command = Command(clusters.kubeconfig, tmp_path_factory.mktemp("fleet"))
+    return Fleet(clusters.doors, clusters.contexts, command)
 
 
 @pytest.fixture
-def meshctl(pair: Pair) -> Iterator[Command]:
+def meshctl(pair: Fleet) -> Iterator[Command]:
     """The command; whatever a test leaves is removed."""
     pair.write_mesh()
     yield pair.command
@@ -99,7 +81,7 @@ def meshctl(pair: Pair) -> Iterator[Command]:
 
 
 def test_one_command_installs_and_links_both_the_next_sends_nothing_and_uninstall_leaves_nothing(
-    pair: Pair, meshctl: Command
+    pair: Fleet, meshctl: Command
 ) -> None:
     before = settled(pair.doors)
     meshctl.run("install", *FILE, "--yes")
@@ -112,7 +94,7 @@ def test_one_command_installs_and_links_both_the_next_sends_nothing_and_uninstal
 
 
 def test_a_cluster_that_is_lost_meanwhile_keeps_the_other_from_nothing_and_the_next_run_finishes(
-    pair: Pair, meshctl: Command, tmp_path: Path
+    pair: Fleet, meshctl: Command, tmp_path: Path
 ) -> None:
     with faulty(pair.kubeconfig_of("east", tmp_path), tmp_path, Dice(0, 0.0)) as api:
         # Its istiod's peer goes on to reach it where it is; only the command goes through the faulty one.

@@ -1,13 +1,9 @@
-"""Two real API servers and their istiods are linked, their tokens renewed, and nothing is left of it.
-
-`MESHCTL_TEST_PAIR` names a sandbox with two clusters to use in place of one of our own.
-"""
+"""Two real API servers and their istiods are linked, their tokens renewed, and nothing is left of it."""
 
 from __future__ import annotations
 
 import base64
 import json
-import os
 import random
 import time
 from collections.abc import Iterator, Mapping
@@ -22,16 +18,15 @@ from meshctl.adapters import xds
 from meshctl.adapters.kube import KubeCluster, connect
 from meshctl.errors import AccessError
 from meshctl.model.objects import Object, Ref
-from meshctl.sandbox import Settings, down, status, up
 from tests.cluster.command import Command, settled, snapshot
-from tests.cluster.conftest import SANDBOX
+from tests.cluster.conftest import Pair
 
 NAMES = ("west", "east")
 HOME = "istio-system"
 
 
 @dataclass(frozen=True)
-class Pair:
+class Mesh:
     """Two clusters, the way to each, and the operator's command beside a mesh.yaml."""
 
     doors: Mapping[str, KubeCluster]
@@ -73,38 +68,24 @@ class Pair:
 
 
 @pytest.fixture(scope="module")
-def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
-    given = os.environ.get("MESHCTL_TEST_PAIR", "")
-    name = given or f"{SANDBOX}-links"
-    if not given:
-        for _ in up(Settings(name=name, clusters=2, light=True)):
-            pass
-    found = status(name)
-    contexts = dict(zip(NAMES, (each.context for each in found.clusters), strict=True))
+def pair(clusters: Pair, tmp_path_factory: pytest.TempPathFactory) -> Mesh:
+    """The operator of a mesh of both."""
     folder = tmp_path_factory.mktemp("links")
-    clusters = "".join(f"    - {{name: {short}, context: {each}}}\n" for short, each in contexts.items())
+    listed = "".join(f"    - {{name: {name}, context: {each}}}\n" for name, each in clusters.contexts.items())
     (folder / "mesh.yaml").write_text(
         "apiVersion: meshctl.dev/v1alpha1\nkind: Mesh\nmetadata: {name: links}\n"
-        f"spec:\n  profile: minimal\n  clusters:\n{clusters}"
+        f"spec:\n  profile: minimal\n  clusters:\n{listed}"
     )
-    doors = {short: connect(found.kubeconfig, each, name=short) for short, each in contexts.items()}
-    try:
-        yield Pair(doors, Command(found.kubeconfig, folder))
-    finally:
-        for door in doors.values():
-            door.close()
-        if not given:
-            for _ in down(name):
-                pass
+    return Mesh(clusters.doors, Command(clusters.kubeconfig, folder))
 
 
 @pytest.fixture(scope="module")
-def before(pair: Pair) -> dict[str, Any]:
+def before(pair: Mesh) -> dict[str, Any]:
     return settled(pair.doors)
 
 
 @pytest.fixture(scope="module")
-def linked(pair: Pair, before: dict[str, Any]) -> Iterator[Pair]:
+def linked(pair: Mesh, before: dict[str, Any]) -> Iterator[Mesh]:
     assert before
     pair.run("install", "--yes")
     yield pair
@@ -112,7 +93,7 @@ def linked(pair: Pair, before: dict[str, Any]) -> Iterator[Pair]:
 
 
 def test_links_made_and_taken_away_leave_both_clusters_as_they_were(
-    pair: Pair, before: dict[str, Any]
+    pair: Mesh, before: dict[str, Any]
 ) -> None:
     pair.run("cluster", "link", "--yes")
     pair.run("cluster", "unlink", "west", "--yes")
@@ -122,14 +103,14 @@ def test_links_made_and_taken_away_leave_both_clusters_as_they_were(
     assert {name: snapshot(door) for name, door in pair.doors.items()} == before
 
 
-def test_every_istiod_is_in_sync_after_an_install_and_a_second_link_has_nothing_to_do(linked: Pair) -> None:
+def test_every_istiod_is_in_sync_after_an_install_and_a_second_link_has_nothing_to_do(linked: Mesh) -> None:
     found = linked.json("cluster", "list")
     assert found["sound"], found
     assert [set(each["states"].values()) for each in found["links"]] == [{"synced"}, {"synced"}]
     assert not linked.json("cluster", "link", "--yes")["changed"]
 
 
-def test_the_account_may_read_and_may_not_change_anything(linked: Pair, tmp_path: Path) -> None:
+def test_the_account_may_read_and_may_not_change_anything(linked: Mesh, tmp_path: Path) -> None:
     with linked.reader(tmp_path) as door:
         assert door.allowed("list", "", "services")
         assert not any(
@@ -139,7 +120,7 @@ def test_the_account_may_read_and_may_not_change_anything(linked: Pair, tmp_path
         )
 
 
-def test_a_former_token_is_over_and_istiod_goes_on_reading(linked: Pair, tmp_path: Path) -> None:
+def test_a_former_token_is_over_and_istiod_goes_on_reading(linked: Mesh, tmp_path: Path) -> None:
     with linked.reader(tmp_path) as former:
         former.list("v1", "Service")
         linked.run("remote-secret", "rotate", "--yes")
@@ -161,7 +142,7 @@ def test_a_former_token_is_over_and_istiod_goes_on_reading(linked: Pair, tmp_pat
         linked.doors["east"].delete(Object(service).ref)
 
 
-def test_a_token_revoked_behind_our_back_is_named_and_mended(linked: Pair) -> None:
+def test_a_token_revoked_behind_our_back_is_named_and_mended(linked: Mesh) -> None:
     [holder] = linked.holders()
     linked.doors["east"].delete(Ref("v1", "Secret", HOME, holder))
     found = linked.json("cluster", "list", check=3)
@@ -171,7 +152,7 @@ def test_a_token_revoked_behind_our_back_is_named_and_mended(linked: Pair) -> No
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_a_rotation_that_is_killed_is_finished_by_a_link(linked: Pair, seed: int) -> None:
+def test_a_rotation_that_is_killed_is_finished_by_a_link(linked: Mesh, seed: int) -> None:
     at = random.Random(seed).uniform(0.8, 4.0)
     words = ("remote-secret", "rotate", "--yes", "-f", "mesh.yaml")
     process = linked.command.start(*words)
@@ -183,6 +164,6 @@ def test_a_rotation_that_is_killed_is_finished_by_a_link(linked: Pair, seed: int
     assert [len(linked.holders(name)) for name in NAMES] == [1, 1]
 
 
-def test_uninstall_leaves_nothing_of_links(linked: Pair, before: dict[str, Any]) -> None:
+def test_uninstall_leaves_nothing_of_links(linked: Mesh, before: dict[str, Any]) -> None:
     linked.run("uninstall", "--purge", "--force", "--yes")
     assert {name: snapshot(door) for name, door in linked.doors.items()} == before

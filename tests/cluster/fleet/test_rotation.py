@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 from meshctl import pki
-from meshctl.adapters.rotations import RotationRecord
+from meshctl.adapters.record import MeshRecord
+from meshctl.adapters.rotation_codec import ROTATION
 from meshctl.model.rotation import Stage
 from meshctl.stages.trusting import cacerts
 from tests.cluster.fleet.calls import Calls, Member, calls
@@ -145,7 +146,7 @@ def places(flowing: Calls) -> set[str]:
 
 def is_at(fleet: Fleet, stage: Stage) -> bool:
     """Whether a rotation is at this stage."""
-    rotation = RotationRecord(fleet.doors["one"], "mesh").read()
+    rotation = MeshRecord(ROTATION, fleet.doors["one"], "mesh").read()
     return rotation is not None and rotation.stage is stage
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from meshctl.adapters.releases import ClusterReleases
-from meshctl.adapters.upgrade_codec import decode, encode
+from meshctl.adapters.upgrade_codec import UPGRADE
 from meshctl.errors import UnsupportedError
 from meshctl.model.objects import Object, Ref
 from meshctl.model.release import Status
@@ -67,7 +67,7 @@ class TestOfTheFake(UpgradeContract):
 
 
 def test_the_same_upgrade_gives_the_same_bytes() -> None:
-    assert encode(an_upgrade()) == encode(an_upgrade())
+    assert UPGRADE.encode(an_upgrade()) == UPGRADE.encode(an_upgrade())
 
 
 def test_the_record_is_a_secret_of_our_type_beside_those_of_releases() -> None:
@@ -89,7 +89,7 @@ def test_it_is_not_taken_for_a_release() -> None:
 def test_a_format_that_is_not_known_is_refused() -> None:
     data = gzip.compress(json.dumps({"format": 99}).encode())
     with pytest.raises(UnsupportedError) as caught:
-        decode(data, "meshctl.m.upgrade")
+        UPGRADE.decode(data, "meshctl.m.upgrade")
     assert caught.value.code == "upgrade-format"
     assert "'meshctl.m.upgrade'" in caught.value.message
 
