@@ -83,7 +83,7 @@ class Pair:
 
 @pytest.fixture(scope="module")
 def clusters() -> Iterator[Pair]:
-    """Two clusters that tests may change: a light sandbox, the one that MESHCTL_TEST_PAIR names or our own."""
+    """Two clusters that tests may change: a light sandbox, named by MESHCTL_TEST_PAIR or our own."""
     given = os.environ.get("MESHCTL_TEST_PAIR", "")
     name = given or f"{SANDBOX}-pair"
     if not given:
