@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from copy import deepcopy
 from typing import TYPE_CHECKING, Any
 
 from meshctl.errors import FailedError
@@ -88,7 +87,7 @@ def patched(data: Any, patch: Iterable[Mapping[str, Any]]) -> Any:
     Raises:
         FailedError: an operation does not fit the data.
     """
-    document = {"": deepcopy(data)}
+    document = {"": _apart(data)}
     for operation in patch:
         try:
             _apply(document, operation)
@@ -101,20 +100,27 @@ def patched(data: Any, patch: Iterable[Mapping[str, Any]]) -> Any:
     return document[""]
 
 
+def _apart(data: Any) -> Any:
+    """A copy in which nothing stands twice: what a YAML alias shares would change in both places."""
+    if isinstance(data, dict):
+        return {key: _apart(value) for key, value in data.items()}
+    return [_apart(each) for each in data] if isinstance(data, list) else data
+
+
 def _apply(document: dict[str, Any], operation: Mapping[str, Any]) -> None:
     path = _steps(operation["path"])
     match operation["op"]:
         case "add":
-            _add(document, path, deepcopy(operation["value"]))
+            _add(document, path, _apart(operation["value"]))
         case "remove":
             _take(document, path)
         case "replace":
             _take(document, path)
-            _add(document, path, deepcopy(operation["value"]))
+            _add(document, path, _apart(operation["value"]))
         case "move":
             _add(document, path, _take(document, _steps(operation["from"])))
         case "copy":
-            _add(document, path, deepcopy(_at(document, _steps(operation["from"]))))
+            _add(document, path, _apart(_at(document, _steps(operation["from"]))))
         case "test":
             if _at(document, path) != operation["value"]:
                 raise ValueError("the value there is another one")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -56,6 +57,11 @@ def test_every_operation_of_rfc_6902_is_applied(operation: dict[str, Any], resul
 def test_an_operation_that_does_not_fit_is_refused(operation: dict[str, Any]) -> None:
     with pytest.raises(FailedError, match="a JSON patch does not fit"):
         patched({"a": [1]}, [operation])
+
+
+def test_what_a_yaml_alias_shares_changes_in_one_place_only() -> None:
+    shared = yaml.safe_load("{a: &empty {}, b: *empty}")
+    assert patched(shared, [{"op": "add", "path": "/a/x", "value": 1}]) == {"a": {"x": 1}, "b": {}}
 
 
 def test_what_did_not_change_keeps_its_own_form() -> None:
