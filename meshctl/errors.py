@@ -16,6 +16,7 @@ stop, where (`file:line path`), and what to do about it.
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -69,8 +70,9 @@ class MeshctlError(Exception):
         self.where = where
         self.hint = hint
         self.details = tuple(details)
-        for line in self.details:
-            self.add_note(line)
+        if sys.version_info >= (3, 11):  # the agent runs on 3.10 too
+            for line in self.details:
+                self.add_note(line)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """What another process makes the same error of."""

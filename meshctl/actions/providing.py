@@ -33,11 +33,11 @@ def provide(world: World, recipe: Recipe) -> Object:
             files = plugged_in(world, recipe.folder)
             return cacerts.secret(recipe.namespace, recipe.mesh, files)
         case Copied():
-            from meshctl.actions.rotation_copying import copied_secret
+            from meshctl.actions.rotation.copying import copied_secret
 
             return copied_secret(world, recipe)
         case Access():
-            from meshctl.actions.access import access_secret
+            from meshctl.actions.links.access import access_secret
 
             return access_secret(world, recipe)
         case _:

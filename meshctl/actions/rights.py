@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from meshctl.actions.canary_sending import own_gateways
+from meshctl.actions.canary.sending import own_gateways
 from meshctl.actions.doing import recorded_by
 from meshctl.checks.rights import as_rules, missing
 from meshctl.errors import AccessError
@@ -17,8 +17,8 @@ from meshctl.stages.seeing.observe import look
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
-    from meshctl.actions.canary_preview import Preview
-    from meshctl.actions.rotation_preparing import Prepared
+    from meshctl.actions.canary.preview import Preview
+    from meshctl.actions.rotation.preparing import Prepared
     from meshctl.model.manifest import Manifest
     from meshctl.model.objects import Kind, Ref
     from meshctl.model.plan import Plan

@@ -11,7 +11,7 @@ from meshctl.actions import uninject
 from meshctl.actions.backup import heading
 from meshctl.actions.detaching import refusals, servers_of, unanswered_by
 from meshctl.actions.doing import do, require_same
-from meshctl.actions.rotation_leaving import left
+from meshctl.actions.rotation.leaving import left
 from meshctl.errors import ConfigError, ConflictError, MeshctlError, Where, listed, nearest
 from meshctl.model.labels import INJECTED, MESH
 from meshctl.model.plan import Delete, Plan, Record

@@ -93,7 +93,7 @@ def issue(app: App, out: str, passphrase_file: str | None, **asked: Any) -> None
       kubectl create secret generic cacerts -n istio-system --from-file west-cacerts
     """
     from meshctl import pki
-    from meshctl.actions.trust import issued
+    from meshctl.actions.trust.authorities import issued
     from meshctl.adapters import key_files
     from meshctl.adapters.clock import SystemClock
     from meshctl.adapters.files import LocalFiles
@@ -135,12 +135,12 @@ def status(app: App, no_proxies: bool, **asked: Any) -> int:
       meshctl ca status -n shop
       meshctl ca status -f mesh.yaml --no-proxies -o json
     """
-    from meshctl.actions.trust_status import Place, places, trust_status
+    from meshctl.actions.trust.status import Place, places, trust_status
     from meshctl.cli.trust_data import trust_data
     from meshctl.cli.trust_text import trust_text
 
     if asked["files"]:
-        from meshctl.actions.linking import offline
+        from meshctl.actions.links.linking import offline
 
         world, meshes = opened_all(app, asked)
         whole = [each.mesh for each in meshes]

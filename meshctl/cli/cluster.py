@@ -28,7 +28,7 @@ def list_clusters(app: App, **asked: Any) -> int:
       meshctl cluster list -f mesh.yaml -o json
       meshctl cluster list --context west
     """
-    from meshctl.actions.cluster_list import listing
+    from meshctl.actions.fleet.listing import listing
     from meshctl.cli.links import listing_data, listing_text
 
     world, meshes = opened_all(app, asked)
@@ -57,7 +57,7 @@ def link(app: App, names: tuple[str, ...], dry_run: bool, timeout: float, **aske
       meshctl cluster link west east -f mesh.yaml --dry-run
       meshctl cluster link -f mesh.yaml --yes -o json
     """
-    from meshctl.actions.link_tasks import chosen
+    from meshctl.actions.links.tasks import chosen
     from meshctl.cli.links import change
 
     world, meshes = opened_all(app, asked)
@@ -81,7 +81,7 @@ def unlink(app: App, names: tuple[str, ...], dry_run: bool, timeout: float, **as
       meshctl cluster unlink east -f mesh.yaml
       meshctl cluster unlink west east -f mesh.yaml --dry-run
     """
-    from meshctl.actions.link_tasks import chosen
+    from meshctl.actions.links.tasks import chosen
     from meshctl.cli.links import change
 
     world, meshes = opened_all(app, asked)

@@ -16,7 +16,7 @@ from meshctl.model.plan import Apply, Plan
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Iterator, Sequence
 
-    from meshctl.actions.fleet import Choices, Fleet, Planned
+    from meshctl.actions.fleet.install import Choices, Fleet, Planned
     from meshctl.cli.app import App
     from meshctl.model.fleet import Task
     from meshctl.model.objects import Ref
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
 def install(app: App, world: World, fleet: Fleet, choices: Choices, *, dry_run: bool) -> int:
     """Show what is to be done in every cluster, ask once, do it side by side; the exit code."""
-    from meshctl.actions.fleet import carry_out, preview
-    from meshctl.actions.trust import unlock
+    from meshctl.actions.fleet.install import carry_out, preview
+    from meshctl.actions.trust.authorities import unlock
 
     shown = preview(world, fleet, choices, rights=not dry_run)
     _refuse_hopeless(shown)
@@ -49,7 +49,7 @@ def install(app: App, world: World, fleet: Fleet, choices: Choices, *, dry_run: 
 
 def plan(app: App, world: World, fleet: Fleet, choices: Choices) -> int:
     """Show what an install would do in every cluster; the exit code."""
-    from meshctl.actions.fleet import preview
+    from meshctl.actions.fleet.install import preview
 
     shown = preview(world, fleet, choices)
     _refuse_hopeless(shown)

@@ -10,7 +10,7 @@ from meshctl.model.finding import Level
 from meshctl.stages.seeing.status_data import mesh_status_data
 
 if TYPE_CHECKING:
-    from meshctl.actions.fleet import Fleet
+    from meshctl.actions.fleet.install import Fleet
     from meshctl.cli.app import App
     from meshctl.model.standing import MeshStatus, Standing
     from meshctl.ports import World
@@ -20,7 +20,7 @@ FINDINGS = 3
 
 def tell(app: App, world: World, fleet: Fleet) -> int:
     """How every cluster stands, a line each and then in full; the exit code."""
-    from meshctl.actions.fleet_status import fleet_status
+    from meshctl.actions.fleet.status import fleet_status
 
     found = fleet_status(world, fleet)
     app.report.result(_data(fleet, found), f"{_overview(fleet, found)}\n\n{mesh_text(found)}")

@@ -13,8 +13,8 @@ from meshctl.model.plan import Plan
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from meshctl.actions.fleet import Fleet
-    from meshctl.actions.fleet_removal import Departure
+    from meshctl.actions.fleet.install import Fleet
+    from meshctl.actions.fleet.uninstall import Departure
     from meshctl.cli.app import App
     from meshctl.model.removal import Scope
     from meshctl.ports import World
@@ -33,7 +33,7 @@ def uninstall(
         drain: seconds that gateways may finish what is under way.
         dry_run: whether to show it only.
     """
-    from meshctl.actions.fleet_removal import depart, departure, ending
+    from meshctl.actions.fleet.uninstall import depart, departure, ending
 
     world, fleet = _opened(app, files, only)
     names = _chosen(fleet, only, scope.mesh)
@@ -59,7 +59,7 @@ def uninstall(
 
 def _opened(app: App, files: tuple[str, ...], only: str | None) -> tuple[World, Fleet]:
     """The doors to all clusters of a mesh.yaml: those that stay may have links to those that do not."""
-    from meshctl.actions.fleet import Fleet
+    from meshctl.actions.fleet.install import Fleet
     from meshctl.cli.inputs import opened_all
 
     try:

@@ -13,7 +13,7 @@ from meshctl.cli.passphrase import signer
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from meshctl.actions.fleet import Fleet
+    from meshctl.actions.fleet.install import Fleet
     from meshctl.cli.app import App
     from meshctl.model.mesh import Cluster, Inputs
     from meshctl.ports import World
@@ -316,7 +316,7 @@ def kept_all(
     """
     from dataclasses import replace
 
-    from meshctl.actions.fleet import Fleet, keeping_all
+    from meshctl.actions.fleet.install import Fleet, keeping_all
     from meshctl.stages.settings.load import load_all
 
     inputs, stdin = _given(app, asked)

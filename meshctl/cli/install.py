@@ -16,7 +16,7 @@ from meshctl.cli.plans import counted, plan_text
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from meshctl.actions.fleet import Choices, Fleet
+    from meshctl.actions.fleet.install import Choices, Fleet
     from meshctl.actions.install import Wave
     from meshctl.model.plan import Plan
     from meshctl.ports import World
@@ -65,7 +65,7 @@ def install(
       meshctl install --dry-run
       meshctl plan -o json > plan.json && meshctl install --plan plan.json
     """
-    from meshctl.actions.fleet import Choices
+    from meshctl.actions.fleet.install import Choices
 
     if file:
         _install_plan(app, file, asked)
@@ -148,7 +148,7 @@ def plan(app: App, take_over: bool, adopt: bool, observations: str | None, **ask
       meshctl plan -f mesh.yaml --cluster west -o json > west.json
       meshctl plan -f mesh.yaml --observations seen
     """
-    from meshctl.actions.fleet import Choices
+    from meshctl.actions.fleet.install import Choices
 
     world, fleet = kept_all(app, asked, adopt=adopt, observations=observations or "")
     choices = Choices(take_over, adopt)

@@ -13,9 +13,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
-    from meshctl.actions.cluster_list import Linked, Listing, Member
-    from meshctl.actions.fleet import Planned
-    from meshctl.actions.linking import Ends
+    from meshctl.actions.fleet.install import Planned
+    from meshctl.actions.fleet.listing import Linked, Listing, Member
+    from meshctl.actions.links.linking import Ends
     from meshctl.cli.app import App
     from meshctl.model.fleet import Ended
     from meshctl.model.link import Life
@@ -35,7 +35,7 @@ def change(
     renew: bool = False,
 ) -> int:
     """Show what becomes of links in every cluster, ask once, do it side by side; the exit code."""
-    from meshctl.actions.link_tasks import carried_out, previewed
+    from meshctl.actions.links.tasks import carried_out, previewed
 
     shown = previewed(world, meant, away=away, renew=renew, rights=not dry_run)
     for each in shown:

@@ -13,7 +13,7 @@ from meshctl.cli.report import error_data, table
 from meshctl.errors import FailedError, listed
 
 if TYPE_CHECKING:
-    from meshctl.actions.observing import Observed
+    from meshctl.actions.fleet.observing import Observed
 
 
 @click.command()
@@ -35,7 +35,7 @@ def observe(app: App, out: str, **asked: Any) -> int:
       meshctl observe -f mesh.yaml --out seen
       meshctl plan -f mesh.yaml --observations seen -o json
     """
-    from meshctl.actions.observing import observed
+    from meshctl.actions.fleet.observing import observed
     from meshctl.adapters import recordings
 
     world, fleet = kept_all(app, asked)

@@ -73,9 +73,9 @@ def create(
     """
     import re
 
-    from meshctl.actions.access import access_secret
     from meshctl.actions.doing import do
-    from meshctl.actions.remote_secret import Choices, named, remote_secret
+    from meshctl.actions.links.access import access_secret
+    from meshctl.actions.links.remote_secret import Choices, named, remote_secret
     from meshctl.actions.rights import require_rights
     from meshctl.model.link import LinkKind
     from meshctl.model.mesh import Tokens
@@ -133,7 +133,7 @@ def rotate(app: App, names: tuple[str, ...], dry_run: bool, timeout: float, **as
       meshctl remote-secret rotate -f mesh.yaml
       meshctl remote-secret rotate west east -f mesh.yaml --yes
     """
-    from meshctl.actions.link_tasks import chosen
+    from meshctl.actions.links.tasks import chosen
     from meshctl.cli.links import change
 
     world, meshes = opened_all(app, asked)
@@ -153,7 +153,7 @@ def list_secrets(app: App, **asked: Any) -> int:
       meshctl remote-secret list -f mesh.yaml
       meshctl remote-secret list --context west -o json
     """
-    from meshctl.actions.cluster_list import listing
+    from meshctl.actions.fleet.listing import listing
     from meshctl.cli.links import link_data, links_text
 
     world, meshes = opened_all(app, asked)

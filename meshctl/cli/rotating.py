@@ -13,8 +13,8 @@ from meshctl.stages.rotating.judging import behind
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from meshctl.actions.rotation import Summary
-    from meshctl.actions.rotation_preparing import Prepared
+    from meshctl.actions.rotation.preparing import Prepared
+    from meshctl.actions.rotation.rotate import Summary
     from meshctl.model.rotation import Rotation, Witness
 
 _SHORT = 16  # letters of a SHA-256 that tell one root of a mesh from another

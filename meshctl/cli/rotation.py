@@ -13,8 +13,8 @@ from meshctl.cli.passphrase import PASSPHRASE_FILE, signer
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-    from meshctl.actions.rotation import Summary
-    from meshctl.actions.rotation_looking import News, Run
+    from meshctl.actions.rotation.looking import News, Run
+    from meshctl.actions.rotation.rotate import Summary
     from meshctl.model.rotation import Rotation
 
 _WAYS = ("auto", "restart", "wait")
@@ -69,14 +69,14 @@ def rotate(
       meshctl ca rotate -f mesh.yaml --status
       meshctl ca rotate -f mesh.yaml --abort
     """
-    from meshctl.actions.rotation import abort, go_on, under_way
+    from meshctl.actions.rotation.rotate import abort, go_on, under_way
     from meshctl.cli.rotating import position, status_data, status_text
 
     _require_one("--status" * is_status, "--abort" * is_abort, "--dry-run" * dry_run)
     run = _run(app, asked, passphrase_file, timeout)
     rotation = under_way(run)
     if is_status:
-        from meshctl.actions.rotation_looking import witnesses
+        from meshctl.actions.rotation.looking import witnesses
 
         seen = witnesses(run, rotation) if rotation else ()
         app.report.result(status_data(rotation, seen), status_text(rotation, seen))
@@ -98,8 +98,8 @@ def rotate(
 def _run(app: App, asked: dict[str, Any], passphrase_file: str | None, seconds: float) -> Run:
     from dataclasses import replace
 
-    from meshctl.actions.linking import offline
-    from meshctl.actions.rotation_looking import Run
+    from meshctl.actions.links.linking import offline
+    from meshctl.actions.rotation.looking import Run
 
     world, meshes = opened_all(app, asked)
     namespaces = {
@@ -121,8 +121,8 @@ def _begin(
     dry_run: bool,
 ) -> None:
     from meshctl.actions.rights import require_rotation
-    from meshctl.actions.rotation import begin
-    from meshctl.actions.rotation_preparing import prepared
+    from meshctl.actions.rotation.preparing import prepared
+    from meshctl.actions.rotation.rotate import begin
     from meshctl.cli.rotating import preview_data, preview_text
     from meshctl.errors import ConfigError, Where
     from meshctl.model.rotation import Renewal, Scope

@@ -10,7 +10,7 @@ from meshctl.cli.app import App, command
 from meshctl.cli.inputs import DURATION, fleet_options
 
 if TYPE_CHECKING:
-    from meshctl.actions.fleet import Fleet
+    from meshctl.actions.fleet.install import Fleet
     from meshctl.ports import World
 
 FINDINGS = 3
@@ -57,7 +57,7 @@ def _doors(app: App, asked: dict[str, Any]) -> tuple[World, Fleet | None]:
     """The doors to what is meant, and the fleet where a mesh.yaml names it."""
     if not asked["files"] and asked["only"] is None:
         return app.target.world(), None
-    from meshctl.actions.fleet import Fleet
+    from meshctl.actions.fleet.install import Fleet
     from meshctl.cli.inputs import opened_all
 
     world, meshes = opened_all(app, asked)

@@ -12,7 +12,7 @@ from meshctl.cli.inputs import DURATION, TIMEOUT, loaded, opened, target_options
 from meshctl.cli.install import TAKE_OVER
 
 if TYPE_CHECKING:
-    from meshctl.actions.canary_sending import Run
+    from meshctl.actions.canary.sending import Run
     from meshctl.model.upgrade import Gate, Upgrade
     from meshctl.stages.settings.load import Loaded
 
@@ -131,7 +131,7 @@ def _upgraded(
     soak: float,
     **asked: Any,
 ) -> int:
-    from meshctl.actions.canary_sending import Run
+    from meshctl.actions.canary.sending import Run
     from meshctl.actions.preflight import require_codes
     from meshctl.cli.upgrade_strategies import Wish, canary, in_place
     from meshctl.errors import listed
@@ -160,7 +160,7 @@ def _upgraded(
 
 
 def _gate(query: str, prometheus: str, program: str, seconds: float, soak: float) -> Gate:
-    from meshctl.actions.gate import require
+    from meshctl.actions.canary.gate import require
     from meshctl.errors import ConfigError, Where
     from meshctl.model.upgrade import Gate
 
@@ -226,7 +226,7 @@ def _left_out(
 
 
 def _go_on(app: App, run: Run, mesh: str, **choices: Any) -> int:
-    from meshctl.actions.canary import go_on
+    from meshctl.actions.canary.upgrade import go_on
     from meshctl.cli.upgrade_strategies import ended
 
     ended(app, go_on(run, mesh, **choices))
@@ -235,7 +235,7 @@ def _go_on(app: App, run: Run, mesh: str, **choices: Any) -> int:
 
 def _run(app: App, mesh: str, *, timeout: float = 300.0) -> Run:
     """Where an upgrade is under way; a mesh.yaml may have called the cluster otherwise than kubectl."""
-    from meshctl.actions.canary_sending import Run
+    from meshctl.actions.canary.sending import Run
     from meshctl.adapters.world import world as doors
 
     world = app.target.world()
@@ -265,7 +265,7 @@ def status(app: App, mesh: str) -> int:
 
 
 def _tell_status(app: App, run: Run, under_way: Upgrade | None) -> None:
-    from meshctl.actions.canary import seen
+    from meshctl.actions.canary.upgrade import seen
     from meshctl.cli.upgrading import status_data, status_text
 
     view = seen(run, under_way) if under_way else None
@@ -312,8 +312,8 @@ def abort(app: App, mesh: str, timeout: float) -> int:
       meshctl upgrade abort
       meshctl upgrade abort --yes
     """
-    from meshctl.actions.canary import abort as take_back
-    from meshctl.actions.canary import under_way
+    from meshctl.actions.canary.upgrade import abort as take_back
+    from meshctl.actions.canary.upgrade import under_way
     from meshctl.cli.upgrade_strategies import ended
     from meshctl.cli.upgrading import position
 

@@ -13,7 +13,7 @@ from meshctl.model.upgrade import Gate
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-    from meshctl.actions.canary_sending import Run
+    from meshctl.actions.canary.sending import Run
     from meshctl.actions.install import Draft
     from meshctl.cli.app import App
     from meshctl.model.event import Event
@@ -84,9 +84,9 @@ def in_place(app: App, run: Run, wish: Wish) -> int:
 
 def canary(app: App, run: Run, wish: Wish) -> int:
     """Put a second control plane beside the old one and move everybody there; the exit code."""
-    from meshctl.actions.canary import begin
-    from meshctl.actions.canary_batches import named
-    from meshctl.actions.canary_preview import is_there, preview, revision_for
+    from meshctl.actions.canary.batches import named
+    from meshctl.actions.canary.preview import is_there, preview, revision_for
+    from meshctl.actions.canary.upgrade import begin
     from meshctl.actions.rights import require_canary
     from meshctl.actions.upgrade import reached
     from meshctl.cli.upgrading import headline, preview_data, preview_text

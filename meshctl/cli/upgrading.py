@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from meshctl.actions.canary_batches import named
+from meshctl.actions.canary.batches import named
 from meshctl.cli.plans import counted, plan_text
 from meshctl.cli.report import pairs
 from meshctl.stages.planning.plan_data import plan_data
@@ -12,8 +12,8 @@ from meshctl.stages.planning.plan_data import plan_data
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from meshctl.actions.canary import Summary, View
-    from meshctl.actions.canary_preview import Preview
+    from meshctl.actions.canary.preview import Preview
+    from meshctl.actions.canary.upgrade import Summary, View
     from meshctl.model.release import Release
     from meshctl.model.upgrade import Batch, Gate, Mover, Stayer, Upgrade
 

@@ -12,7 +12,7 @@ from meshctl.cli.status import FINDINGS
 from meshctl.model.finding import Level
 
 if TYPE_CHECKING:
-    from meshctl.actions.verify import Verification
+    from meshctl.actions.verification.verify import Verification
     from meshctl.model.verification import Traffic
 
 
@@ -70,8 +70,8 @@ def verify(
       meshctl cluster verify -f mesh.yaml --checks-only
       meshctl cluster verify -f mesh.yaml --fail-on warning -o json
     """
-    from meshctl.actions.verify import verify as actions_verify
-    from meshctl.actions.verify_traffic import Trial
+    from meshctl.actions.verification.traffic import Trial
+    from meshctl.actions.verification.verify import verify as actions_verify
     from meshctl.stages.verifying.verify_data import verification_data
 
     world, meshes = opened_all(app, asked)

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import pytest
 
-from meshctl.actions import gate
+from meshctl.actions.canary import gate
 from meshctl.adapters.clock import SystemClock
 from meshctl.adapters.files import LocalFiles
 from meshctl.adapters.kube import KubeCluster

@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
-from meshctl.actions import canary_batches, canary_end
-from meshctl.actions.canary import Summary, abort, begin, go_on
-from meshctl.actions.canary_preview import Preview, preview, revision_for
-from meshctl.actions.canary_sending import Run
+from meshctl.actions.canary import batches as canary_batches
+from meshctl.actions.canary import ending as canary_end
+from meshctl.actions.canary.preview import Preview, preview, revision_for
+from meshctl.actions.canary.sending import Run
+from meshctl.actions.canary.upgrade import Summary, abort, begin, go_on
 from meshctl.actions.doing import do
 from meshctl.actions.install import drafted, install
 from meshctl.actions.upgrade import target

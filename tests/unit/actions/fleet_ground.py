@@ -6,8 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from meshctl.actions.fleet import Choices, Fleet, Planned, carry_out, preview
-from meshctl.actions.fleet_removal import depart, departure
+from meshctl.actions.fleet.install import Choices, Fleet, Planned, carry_out, preview
+from meshctl.actions.fleet.uninstall import depart, departure
 from meshctl.adapters.releases import ClusterReleases
 from meshctl.errors import UnreachableError
 from meshctl.model.fleet import Ended, Task, Told

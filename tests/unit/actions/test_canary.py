@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from meshctl.actions.canary import Summary, abort, begin, go_on
+from meshctl.actions.canary.upgrade import Summary, abort, begin, go_on
 from meshctl.actions.install import install
 from meshctl.errors import ConfigError, ConflictError, FailedError, StoppedError, UnreachableError
 from meshctl.model.event import Done, Event

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from meshctl.actions import canary_batches
-from meshctl.actions.canary import Summary, abort, begin, go_on
+from meshctl.actions.canary import batches as canary_batches
+from meshctl.actions.canary.upgrade import Summary, abort, begin, go_on
 from meshctl.errors import ConflictError, FailedError, StoppedError
 from meshctl.model.event import Event
 from meshctl.model.objects import Ref
@@ -148,7 +148,7 @@ def test_a_new_control_plane_that_never_came_right_is_asked_about_as_one_that_no
         asked.append((revision, unused))
         return ()
 
-    monkeypatch.setattr("meshctl.actions.gate.attached", attached)
+    monkeypatch.setattr("meshctl.actions.canary.gate.attached", attached)
     ground.silent = True
     assert failed(begin(ground.run, ground.preview())).code == "control-plane-failed"
     ground.silent = False

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from meshctl.actions.fleet import keeping_all
-from meshctl.actions.fleet_removal import departure
+from meshctl.actions.fleet.install import keeping_all
+from meshctl.actions.fleet.uninstall import departure
 from meshctl.errors import ConfigError, FailedError
 from meshctl.model.fleet import Work
 from meshctl.model.objects import Ref

@@ -7,7 +7,7 @@ from collections.abc import Callable, Generator
 
 import pytest
 
-from meshctl.actions.working import Heed, work
+from meshctl.actions.fleet.working import Heed, work
 from meshctl.errors import FailedError, StoppedError, UnreachableError
 from meshctl.model.event import Changed, Event, Unchanged
 from meshctl.model.fleet import Ended, Needs, Task, Told, Work

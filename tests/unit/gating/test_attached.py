@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from meshctl.actions import gate
+from meshctl.actions.canary import gate
 from meshctl.errors import UnreachableError
 from meshctl.model.objects import Ref
 from meshctl.ports import World

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from meshctl.actions import gate
+from meshctl.actions.canary import gate
 from meshctl.errors import AccessError, ConfigError, FailedError, UnreachableError
 from meshctl.model.event import Done, Event, Started, Waiting
 from meshctl.model.objects import Ref

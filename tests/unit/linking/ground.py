@@ -7,11 +7,11 @@ from collections.abc import Mapping
 
 import pytest
 
-from meshctl.actions import linking
 from meshctl.actions.doing import do
-from meshctl.actions.linking import Ends
-from meshctl.actions.remote_clusters import SYNCED, Reading
-from meshctl.actions.unlinking import release_plan, unlink_plan
+from meshctl.actions.links import linking
+from meshctl.actions.links.linking import Ends
+from meshctl.actions.links.remote_clusters import SYNCED, Reading
+from meshctl.actions.links.unlinking import release_plan, unlink_plan
 from meshctl.adapters.releases import ClusterReleases
 from meshctl.model.mesh import Inputs
 from meshctl.model.objects import Object, Ref

@@ -7,9 +7,9 @@ from datetime import timedelta
 
 import pytest
 
-from meshctl.actions import cluster_list
-from meshctl.actions.cluster_list import Listing, listing
-from meshctl.actions.remote_clusters import Reading
+from meshctl.actions.fleet import listing as cluster_list
+from meshctl.actions.fleet.listing import Listing, listing
+from meshctl.actions.links.remote_clusters import Reading
 from meshctl.cli.links import listing_data, listing_text
 from meshctl.errors import AccessError, UnreachableError
 from meshctl.model.mesh import Inputs

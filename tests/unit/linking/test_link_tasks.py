@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from meshctl.actions.link_tasks import carried_out, chosen, previewed
+from meshctl.actions.links.tasks import carried_out, chosen, previewed
 from meshctl.errors import ConfigError, UnreachableError
 from meshctl.model.fleet import Ended
 from meshctl.model.mesh import Inputs

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from meshctl.actions.install import install
-from meshctl.actions.linking import links, settle
+from meshctl.actions.links.linking import links, settle
 from meshctl.errors import ConfigError, FailedError
 from meshctl.model.event import Event, Waiting
 from meshctl.model.labels import MESH
@@ -155,7 +155,7 @@ def test_where_no_istiod_runs_nobody_reads_by_the_former_token(
 def test_a_renewal_that_was_cut_short_goes_on_with_what_it_made(ground: Ground) -> None:
     ground.link()
     ends = ground.ends("west", "east")
-    from meshctl.actions import linking
+    from meshctl.actions.links import linking
 
     ground.do(linking.access_plan(ground.world, ends, renew=True))
     ground.link(renew=True)

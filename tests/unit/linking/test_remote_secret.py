@@ -7,9 +7,9 @@ from datetime import timedelta
 import pytest
 import yaml
 
-from meshctl.actions.access import access_secret
 from meshctl.actions.doing import do
-from meshctl.actions.remote_secret import Choices, named, remote_secret
+from meshctl.actions.links.access import access_secret
+from meshctl.actions.links.remote_secret import Choices, named, remote_secret
 from meshctl.adapters.releases import ClusterReleases
 from meshctl.errors import ConfigError, FailedError
 from meshctl.model.link import LinkKind, life_of

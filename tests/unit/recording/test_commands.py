@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from meshctl.actions.fleet import Fleet
-from meshctl.actions.observing import observed
+from meshctl.actions.fleet.install import Fleet
+from meshctl.actions.fleet.observing import observed
 from meshctl.adapters import recordings
 from meshctl.adapters.releases import ClusterReleases
 from meshctl.model.mesh import Inputs

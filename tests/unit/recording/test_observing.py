@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from meshctl.actions.fleet import Choices, preview
-from meshctl.actions.observing import observed
+from meshctl.actions.fleet.install import Choices, preview
+from meshctl.actions.fleet.observing import observed
 from meshctl.adapters import recordings
 from meshctl.adapters.world import recorded
 from meshctl.ports import World

@@ -12,12 +12,13 @@ from typing import Any
 import pytest
 
 from meshctl import pki
-from meshctl.actions import rotation_looking, rotation_proving
 from meshctl.actions.doing import do
 from meshctl.actions.install import install
-from meshctl.actions.rotation import Summary, abort, begin, go_on, under_way
-from meshctl.actions.rotation_looking import Run
-from meshctl.actions.rotation_preparing import Prepared, prepared
+from meshctl.actions.rotation import looking as rotation_looking
+from meshctl.actions.rotation import proving as rotation_proving
+from meshctl.actions.rotation.looking import Run
+from meshctl.actions.rotation.preparing import Prepared, prepared
+from meshctl.actions.rotation.rotate import Summary, abort, begin, go_on, under_way
 from meshctl.adapters import envoy_secrets, istiod_ca
 from meshctl.adapters.xds import Caller, Server
 from meshctl.errors import UnreachableError

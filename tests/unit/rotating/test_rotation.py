@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from meshctl import pki
-from meshctl.actions.rotation import abort, begin, go_on
-from meshctl.actions.rotation_leaving import left
+from meshctl.actions.rotation.leaving import left
+from meshctl.actions.rotation.rotate import abort, begin, go_on
 from meshctl.errors import ConfigError, ConflictError, FailedError, StoppedError, UnreachableError
 from meshctl.model.event import Warned
 from meshctl.model.mesh import Trust

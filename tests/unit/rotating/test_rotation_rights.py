@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from meshctl.actions.rotation_preparing import Prepared
+from meshctl.actions.rotation.preparing import Prepared
 from meshctl.model.right import Right
 from meshctl.model.rotation import Stage
 from meshctl.stages.permitting import rotations

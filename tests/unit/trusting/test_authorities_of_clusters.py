@@ -11,7 +11,7 @@ import pytest
 
 from meshctl import pki
 from meshctl.actions.doing import do
-from meshctl.actions.trust import authority_steps, issued, unlock
+from meshctl.actions.trust.authorities import authority_steps, issued, unlock
 from meshctl.adapters.root import RootFolders
 from meshctl.errors import ConfigError, ConflictError, ProblemsError
 from meshctl.model.mesh import Role, Source, Trust

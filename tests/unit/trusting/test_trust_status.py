@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from meshctl import pki
-from meshctl.actions import trust_status as looking
-from meshctl.actions.trust_status import Place, places, trust_status
+from meshctl.actions.trust import status as looking
+from meshctl.actions.trust.status import Place, places, trust_status
 from meshctl.cli.trust_data import trust_data
 from meshctl.cli.trust_text import trust_text
 from meshctl.errors import AccessError, UnreachableError

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from meshctl.actions.verify_traffic import Trial, traffic
+from meshctl.actions.verification.traffic import Trial, traffic
 from meshctl.errors import ConflictError, FailedError
 from meshctl.model.event import Warned
 from meshctl.model.fleet import Told

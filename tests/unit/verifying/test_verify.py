@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from meshctl.actions.verify import Verification, verify
+from meshctl.actions.verification.verify import Verification, verify
 from meshctl.errors import ConfigError, UnreachableError
 from meshctl.model.finding import Level
 from meshctl.model.mesh import Inputs

@@ -7,14 +7,14 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from meshctl.actions.attempt import attempt
-from meshctl.actions.fleet import entrance_of
+from meshctl.actions.fleet.install import entrance_of
 from meshctl.actions.status import status
 from meshctl.errors import MeshctlError
 from meshctl.stages.fleet.addresses import address
 from meshctl.stages.fleet.standing import judged
 
 if TYPE_CHECKING:
-    from meshctl.actions.fleet import Fleet
+    from meshctl.actions.fleet.install import Fleet
     from meshctl.model.standing import MeshStatus
     from meshctl.ports import World
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from meshctl import pki
-from meshctl.actions.rotation_looking import authorities, deployments_of, takes_roots, witnesses
+from meshctl.actions.rotation.looking import authorities, deployments_of, takes_roots, witnesses
 from meshctl.errors import ConfigError, Where, listed
 from meshctl.model.mesh import Source
 from meshctl.model.plan import Evict, Restart
@@ -18,7 +18,7 @@ from meshctl.stages.rotating.plans import OURS, PART, restarting
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from meshctl.actions.rotation_looking import Run
+    from meshctl.actions.rotation.looking import Run
     from meshctl.model.mesh import Cluster
     from meshctl.model.objects import Ref
     from meshctl.model.plan import Plan

@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from meshctl.actions import tags
-from meshctl.actions.canary_batches import riders_of, settled
-from meshctl.actions.canary_sending import control_plane, sending
+from meshctl.actions.canary.batches import riders_of, settled
+from meshctl.actions.canary.sending import control_plane, sending
 from meshctl.errors import ConfigError, Where
 from meshctl.model.plan import Plan
 from meshctl.model.tag import DEFAULT
@@ -17,7 +17,7 @@ from meshctl.stages.planning.records import standing
 from meshctl.stages.planning.tags import held_back
 
 if TYPE_CHECKING:
-    from meshctl.actions.canary_sending import Run
+    from meshctl.actions.canary.sending import Run
     from meshctl.actions.install import Draft
     from meshctl.model.objects import Ref
     from meshctl.model.release import Release

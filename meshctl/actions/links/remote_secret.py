@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from meshctl.actions.access import authority_of
-from meshctl.actions.linking import holders_of, offline, own_endpoints, refs_of
+from meshctl.actions.links.access import authority_of
+from meshctl.actions.links.linking import holders_of, offline, own_endpoints, refs_of
 from meshctl.errors import FailedError, Where
 from meshctl.model.link import Link, LinkKind
 from meshctl.model.objects import Ref

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from meshctl.actions.attempt import attempt
-from meshctl.actions.side_by_side import side_by_side
+from meshctl.actions.verification.side_by_side import side_by_side
 from meshctl.adapters import envoy, pod_http
 from meshctl.errors import FailedError, MeshctlError
 from meshctl.model.event import Done, Started, Waiting
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import threading
     from collections.abc import Generator, Mapping, Sequence
 
-    from meshctl.actions.side_by_side import Tell
+    from meshctl.actions.verification.side_by_side import Tell
     from meshctl.ports import World
     from meshctl.stages.verifying.placing import Gate
     from meshctl.stages.verifying.workloads import Place

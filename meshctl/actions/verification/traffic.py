@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Final
 
 from meshctl.actions.attempt import attempt
 from meshctl.actions.doing import do
-from meshctl.actions.side_by_side import side_by_side
-from meshctl.actions.verify_calls import asked
+from meshctl.actions.verification.calls import asked
+from meshctl.actions.verification.side_by_side import side_by_side
 from meshctl.errors import AccessError, ConflictError, MeshctlError, StoppedError
 from meshctl.model.event import Warned
 from meshctl.model.fleet import Told
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import threading
     from collections.abc import Generator, Iterable, Mapping, Sequence
 
-    from meshctl.actions.side_by_side import Tell
+    from meshctl.actions.verification.side_by_side import Tell
     from meshctl.model.plan import Plan
     from meshctl.model.verification import FleetSeen, Traffic
     from meshctl.ports import World

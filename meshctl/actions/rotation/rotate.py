@@ -12,9 +12,9 @@ from datetime import datetime
 from typing import TYPE_CHECKING, assert_never
 
 from meshctl.actions.doing import stopped
-from meshctl.actions.rotation_looking import authorities, authority_of, kept_of, witnesses
-from meshctl.actions.rotation_preparing import authoritative, roots_of, seat_of
-from meshctl.actions.rotation_proving import istiods_on, proxies_on
+from meshctl.actions.rotation.looking import authorities, authority_of, kept_of, witnesses
+from meshctl.actions.rotation.preparing import authoritative, roots_of, seat_of
+from meshctl.actions.rotation.proving import istiods_on, proxies_on
 from meshctl.errors import ConfigError, ConflictError, MeshctlError, UnreachableError, listed
 from meshctl.model.event import Done
 from meshctl.model.rotation import Scope, Stage
@@ -25,7 +25,7 @@ from meshctl.stages.trusting import authority, cacerts
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
 
-    from meshctl.actions.rotation_looking import News, Run
+    from meshctl.actions.rotation.looking import News, Run
     from meshctl.model.recipe import Recipe
     from meshctl.model.rotation import Rotation, Seat
     from meshctl.stages.rotating.live import Live

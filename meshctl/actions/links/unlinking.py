@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from meshctl.actions.linking import refs_of, seen_of
+from meshctl.actions.links.linking import refs_of, seen_of
 from meshctl.errors import ConfigError
 from meshctl.model.labels import COMPONENT, MESH
 from meshctl.model.link import LinkKind
@@ -20,7 +20,7 @@ from meshctl.stages.seeing.observe import inventory, look
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
 
-    from meshctl.actions.linking import Ends
+    from meshctl.actions.links.linking import Ends
     from meshctl.model.objects import Ref
     from meshctl.model.plan import Plan
     from meshctl.model.values import Values

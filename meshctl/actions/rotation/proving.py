@@ -10,7 +10,7 @@ from dataclasses import replace
 from itertools import groupby
 from typing import TYPE_CHECKING, Final, assert_never
 
-from meshctl.actions.rotation_looking import (
+from meshctl.actions.rotation.looking import (
     authority_of,
     deployments_of,
     istiods_behind,
@@ -30,7 +30,7 @@ from meshctl.stages.rotating.plans import PART, hurrying, restarting, told_again
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
 
-    from meshctl.actions.rotation_looking import News, Run
+    from meshctl.actions.rotation.looking import News, Run
     from meshctl.model.rotation import Rotation, Seat, Witness
     from meshctl.stages.rotating.helping import Workload
 

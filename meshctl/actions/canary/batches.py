@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from meshctl.actions.canary_sending import own_gateways, part_of, sending, with_gateways
-from meshctl.actions.gate import attached, pass_through, pods_of, rejected, watch
+from meshctl.actions.canary.gate import attached, pass_through, pods_of, rejected, watch
+from meshctl.actions.canary.sending import own_gateways, part_of, sending, with_gateways
 from meshctl.errors import FailedError, MeshctlError, StoppedError, UnreachableError, listed
 from meshctl.model.event import Done, Failed, Started, Warned
 from meshctl.model.objects import Ref
@@ -19,7 +19,7 @@ from meshctl.stages.moving.workloads import found
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Generator, Iterable, Iterator
 
-    from meshctl.actions.canary_sending import Run
+    from meshctl.actions.canary.sending import Run
     from meshctl.model.event import Event
     from meshctl.model.plan import Plan
     from meshctl.model.release import Release

@@ -6,10 +6,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from meshctl.actions.access import authority_of
-from meshctl.actions.fleet import Choices, preview
-from meshctl.actions.linking import own_endpoints
-from meshctl.actions.working import CLUSTERS
+from meshctl.actions.fleet.install import Choices, preview
+from meshctl.actions.fleet.working import CLUSTERS
+from meshctl.actions.links.access import authority_of
+from meshctl.actions.links.linking import own_endpoints
 from meshctl.adapters.record import rewritten
 from meshctl.adapters.recorder import Recorder
 from meshctl.adapters.releases import ClusterReleases
@@ -29,7 +29,7 @@ from meshctl.stages.trusting.cacerts import CACERTS
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from meshctl.actions.fleet import Fleet
+    from meshctl.actions.fleet.install import Fleet
     from meshctl.model.objects import Ref
     from meshctl.ports import World
 

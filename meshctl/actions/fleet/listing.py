@@ -8,9 +8,9 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from meshctl.actions.attempt import attempt
-from meshctl.actions.linking import Ends, links, offline, seen_of, state_of, wanted_of
-from meshctl.actions.remote_clusters import SYNCED, Reading, remote_clusters
-from meshctl.actions.working import CLUSTERS
+from meshctl.actions.fleet.working import CLUSTERS
+from meshctl.actions.links.linking import Ends, links, offline, seen_of, state_of, wanted_of
+from meshctl.actions.links.remote_clusters import SYNCED, Reading, remote_clusters
 from meshctl.errors import MeshctlError
 from meshctl.model.labels import installed_by
 from meshctl.model.link import (

@@ -6,11 +6,11 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from meshctl.actions.doing import do
-from meshctl.actions.fleet import Planned
-from meshctl.actions.linking import access_plan, link_plan, links, settle
+from meshctl.actions.fleet.install import Planned
+from meshctl.actions.fleet.working import CLUSTERS, work
+from meshctl.actions.links.linking import access_plan, link_plan, links, settle
+from meshctl.actions.links.unlinking import release_plan, unlink_plan
 from meshctl.actions.rights import require_rights
-from meshctl.actions.unlinking import release_plan, unlink_plan
-from meshctl.actions.working import CLUSTERS, work
 from meshctl.errors import ConfigError, MeshctlError, Where, listed, nearest
 from meshctl.model.fleet import Task, Work
 from meshctl.model.plan import Plan
@@ -18,8 +18,8 @@ from meshctl.model.plan import Plan
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
 
-    from meshctl.actions.linking import Ends
-    from meshctl.actions.working import Heed
+    from meshctl.actions.fleet.working import Heed
+    from meshctl.actions.links.linking import Ends
     from meshctl.model.event import Event
     from meshctl.model.fleet import Ended, Needs, Told
     from meshctl.ports import World

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 from meshctl.actions.attempt import attempt
 from meshctl.actions.doing import do
+from meshctl.actions.fleet.working import CLUSTERS, work
+from meshctl.actions.links.unlinking import release_plan, unlink_plan
 from meshctl.actions.uninstall import Leave, remove, uninstall
-from meshctl.actions.unlinking import release_plan, unlink_plan
-from meshctl.actions.working import CLUSTERS, work
 from meshctl.errors import ConfigError, FailedError, MeshctlError
 from meshctl.model.fleet import Work
 from meshctl.stages.fleet.waves import uninstalling, unlinking
@@ -19,8 +19,8 @@ from meshctl.stages.fleet.waves import uninstalling, unlinking
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Mapping
 
-    from meshctl.actions.fleet import Fleet
-    from meshctl.actions.working import Heed
+    from meshctl.actions.fleet.install import Fleet
+    from meshctl.actions.fleet.working import Heed
     from meshctl.model.event import Event
     from meshctl.model.fleet import Ended, Needs, Task, Told
     from meshctl.model.link import Link

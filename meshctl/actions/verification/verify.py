@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Final
 
 from meshctl.actions.attempt import attempt
 from meshctl.actions.checks import checks, run
-from meshctl.actions.linking import offline
-from meshctl.actions.remote_clusters import remote_clusters
-from meshctl.actions.verify_traffic import Trial, traffic
+from meshctl.actions.links.linking import offline
+from meshctl.actions.links.remote_clusters import remote_clusters
+from meshctl.actions.verification.traffic import Trial, traffic
 from meshctl.adapters import envoy, envoy_secrets
 from meshctl.errors import ConfigError, MeshctlError, Where
 from meshctl.model.check import Moment

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from meshctl.actions import gate, tags
-from meshctl.actions.canary_batches import going_back, named, passed, riders_of, taken_back
-from meshctl.actions.canary_sending import dropped, own_gateways, part_of, sending_back, settling
+from meshctl.actions import tags
+from meshctl.actions.canary import gate
+from meshctl.actions.canary.batches import going_back, named, passed, riders_of, taken_back
+from meshctl.actions.canary.sending import dropped, own_gateways, part_of, sending_back, settling
 from meshctl.actions.install import drafted
 from meshctl.actions.uninstall import uninstall
 from meshctl.errors import FailedError, StoppedError, listed
@@ -25,7 +26,7 @@ from meshctl.stages.settings.recorded import recorded
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
 
-    from meshctl.actions.canary_sending import Run
+    from meshctl.actions.canary.sending import Run
     from meshctl.model.event import Event
     from meshctl.model.release import Release
     from meshctl.model.upgrade import Upgrade

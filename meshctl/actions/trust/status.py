@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from meshctl import pki
 from meshctl.actions.attempt import attempt
-from meshctl.actions.working import CLUSTERS
+from meshctl.actions.fleet.working import CLUSTERS
 from meshctl.adapters import envoy, envoy_secrets, istiod_ca, xds, ztunnel
 from meshctl.errors import MeshctlError
 from meshctl.model.labels import INJECTED

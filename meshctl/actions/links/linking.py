@@ -10,9 +10,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-from meshctl.actions.access import authority_of
 from meshctl.actions.doing import do
-from meshctl.actions.remote_clusters import SYNCED, remote_clusters
+from meshctl.actions.links.access import authority_of
+from meshctl.actions.links.remote_clusters import SYNCED, remote_clusters
 from meshctl.errors import AccessError, FailedError
 from meshctl.model.event import Waiting
 from meshctl.model.link import LinkKind, links_wanted
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from meshctl import ports
-    from meshctl.actions.remote_clusters import Reading
+    from meshctl.actions.links.remote_clusters import Reading
     from meshctl.model.event import Event
     from meshctl.model.link import Link
     from meshctl.model.manifest import Part

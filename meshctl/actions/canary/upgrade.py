@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, assert_never
 
-from meshctl.actions.canary_batches import failure, moving, named, returned, riders_of
-from meshctl.actions.canary_end import aborting, promoting, retiring
-from meshctl.actions.canary_sending import Run, control_plane, own_gateways, sending
+from meshctl.actions.canary.batches import failure, moving, named, returned, riders_of
+from meshctl.actions.canary.ending import aborting, promoting, retiring
+from meshctl.actions.canary.sending import Run, control_plane, own_gateways, sending
 from meshctl.errors import (
     ConfigError,
     ConflictError,
@@ -29,7 +29,7 @@ from meshctl.model.upgrade import Stage, Upgrade
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
 
-    from meshctl.actions.canary_preview import Preview
+    from meshctl.actions.canary.preview import Preview
     from meshctl.model.event import Event
     from meshctl.model.release import Release
     from meshctl.model.upgrade import Mover, Stayer

@@ -8,11 +8,11 @@ from functools import cached_property, partial
 from typing import TYPE_CHECKING, assert_never
 
 from meshctl.actions.doing import do
+from meshctl.actions.fleet.working import CLUSTERS, work
 from meshctl.actions.install import install, keeping
-from meshctl.actions.linking import Ends, access_plan, link_plan, offline, settle
+from meshctl.actions.links.linking import Ends, access_plan, link_plan, offline, settle
 from meshctl.actions.rights import require_rights
-from meshctl.actions.trust import authority_steps
-from meshctl.actions.working import CLUSTERS, work
+from meshctl.actions.trust.authorities import authority_steps
 from meshctl.adapters.processes import in_processes
 from meshctl.errors import ConfigError, FailedError, MeshctlError, ProblemsError, UnreachableError
 from meshctl.model.fleet import Work
@@ -28,7 +28,7 @@ from meshctl.stages.rendering.render import render
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Mapping
 
-    from meshctl.actions.working import Heed
+    from meshctl.actions.fleet.working import Heed
     from meshctl.model.event import Event
     from meshctl.model.fleet import Ended, Needs, Task, Told
     from meshctl.model.link import Link

@@ -1,0 +1,1 @@
+"""A canary upgrade: a new control plane beside the old one, and everything moved to it in batches."""

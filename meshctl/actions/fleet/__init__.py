@@ -1,0 +1,1 @@
+"""Several clusters at once: installed, looked at and removed side by side, each in its turn."""

@@ -1,0 +1,1 @@
+"""Links between clusters: which istiod reads which cluster, and with what it may."""

@@ -1,0 +1,1 @@
+"""Who signs for whom in a mesh, and whom every proxy trusts."""
