@@ -18,7 +18,7 @@ from tests.cluster.faults import Dice, faulty
 pytestmark = pytest.mark.cluster
 
 SEEDS = tuple(range(1, 31))
-SLICE = 2
+SLICE = 1
 """Of the seeds, as many are tried in every run; `--long` tries all."""
 TRIES = 8
 """Runs until one ends right; each but the last may stop part-way, with exit 4."""

@@ -178,7 +178,13 @@ def test_a_component_that_does_not_come_up_is_an_error_with_its_last_words_and_n
     assert look() == before
 
 
-@pytest.mark.parametrize("moment", [round(random.Random(seed).uniform(0.1, 4.5), 2) for seed in range(6)])
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if metafunc.definition.originalname == "test_after_a_kill_at_any_moment_up_works_and_down_leaves_nothing":
+        count = 6 if metafunc.config.getoption("--long") else 2
+        moments = [round(random.Random(seed).uniform(0.1, 4.5), 2) for seed in range(count)]
+        metafunc.parametrize("moment", moments)
+
+
 def test_after_a_kill_at_any_moment_up_works_and_down_leaves_nothing(before: World, moment: float) -> None:
     killed_after(moment, BRING_UP)
     list(up(Settings(name=NAME, hosts=1)))
