@@ -63,7 +63,8 @@ def install(
 
     Raises:
         UnsupportedError: the cluster's Kubernetes is outside the range of this Istio.
-        ConflictError: fields belong to other managers, and `take_over` is off; or an upgrade is under way.
+        ConflictError: fields belong to other managers, and `take_over` is off; or an upgrade or a rotation is
+            under way.
         ConfigError: the revision runs another version.
         AccessError: the cluster may not even be looked at; tells every right that an install needs.
     """
@@ -72,6 +73,7 @@ def install(
             draft = drafted(world, asked, cluster)
             require_same_version(draft.values, draft.seen.releases)
             refuse_during_upgrade(world.releases[cluster.name], asked.mesh.name)
+            refuse_during_rotation(world.releases[cluster.name], asked.mesh.name)
             wave = planned(world, draft, take_over=take_over, adopt=adopt, seconds=seconds)
         except AccessError as error:
             if error.code == "not-allowed":  # the first of many: better to tell them all
@@ -108,6 +110,21 @@ def refuse_during_upgrade(records: Releases, mesh: str) -> None:
             f"an upgrade of mesh {mesh!r} from Istio {upgrade.source.version} to "
             f"{upgrade.target.version} is under way",
             hint="`meshctl upgrade resume` goes on, `meshctl upgrade abort` goes back",
+        )
+
+
+def refuse_during_rotation(records: Releases, mesh: str) -> None:
+    """Keep what sends a cluster its authority from a mesh whose authorities are being replaced.
+
+    Raises:
+        ConflictError: a rotation is under way.
+    """
+    rotation = records.rotation(mesh)
+    if rotation is not None:
+        raise ConflictError(
+            "rotation-under-way",
+            f"a rotation of the authorities of mesh {mesh!r} is under way, at {str(rotation.stage)!r}",
+            hint="`meshctl ca rotate` goes on, `meshctl ca rotate --abort` goes back",
         )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from meshctl.actions.install import agreed, drafted, refuse_during_upgrade
+from meshctl.actions.install import agreed, drafted, refuse_during_rotation, refuse_during_upgrade
 from meshctl.adapters import release_codec
 from meshctl.errors import ConfigError, ConflictError, Where
 from meshctl.model.objects import Ref
@@ -80,6 +80,7 @@ def opened(world: World, text: str, name: str, asked: Loaded | None = None) -> O
         return Opened(None, Plan(here))
     mesh = file["release"]["mesh"]
     refuse_during_upgrade(world.releases[here], mesh)
+    refuse_during_rotation(world.releases[here], mesh)
     seen = observe(door, world.releases[here], mesh, detections=catalogue.detections())
     full = None if asked is None else release_codec.to_json(_made_from(world, asked))
     release = _release(world, seen, plan_file.filled(data, full, name), name)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from meshctl.actions.doing import do, recorded_by
-from meshctl.actions.install import agreed, refuse_during_upgrade
+from meshctl.actions.install import agreed, refuse_during_rotation, refuse_during_upgrade
 from meshctl.actions.lagging import lagging
 from meshctl.errors import ConfigError, UnsupportedError, Where
 from meshctl.model.observation import Observation
@@ -66,6 +66,7 @@ def rollback(
     [(name, records)] = world.releases.items()
     past = records.of(mesh)
     refuse_during_upgrade(records, mesh)
+    refuse_during_rotation(records, mesh)
     release = _chosen(past, mesh, to, revision)
     steps = again(
         world, name, release, cause=f"rollback to {release.generation}", take_over=take_over, seconds=seconds

@@ -14,7 +14,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from meshctl.actions.doing import do, recorded_by, stopped
-from meshctl.actions.install import drafted, planned, refuse_during_upgrade
+from meshctl.actions.install import drafted, planned, refuse_during_rotation, refuse_during_upgrade
 from meshctl.actions.lagging import lagging
 from meshctl.actions.rollback import again
 from meshctl.errors import (
@@ -152,6 +152,7 @@ def in_place(
     """
     [cluster] = asked.mesh.clusters
     refuse_during_upgrade(world.releases[cluster.name], asked.mesh.name)
+    refuse_during_rotation(world.releases[cluster.name], asked.mesh.name)
     draft = drafted(world, asked, cluster)
     cause = "settings" if asked.version.full == source.version else f"upgrade from {source.version}"
     draft = replace(draft, release=replace(draft.release, cause=cause))

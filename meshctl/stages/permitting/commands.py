@@ -122,7 +122,6 @@ def uninstall(work: Work, *, purge: bool = True) -> Needs:
     rights = (
         *_records(work, "patch", "delete"),
         *_under_way(work, "get"),
-        Right(of_steps.RECORDS, "", "secrets", "get", f"meshctl.{work.mesh}.rotation", of_steps.RECORD),
         *looked_at,
         *_made(work),
         *_saved(work),
@@ -236,9 +235,11 @@ def _without(former: Manifest, kept: Manifest) -> Manifest:
 
 
 def _under_way(work: Work, *verbs: str) -> Iterator[Right]:
-    """Rights on the record of an upgrade under way: others look whether there is one."""
+    """Rights on the record of an upgrade; whether a rotation is under way is looked at by all."""
+    record = f"meshctl.{work.mesh}"
+    yield Right(of_steps.RECORDS, "", "secrets", "get", f"{record}.rotation", of_steps.RECORD)
     for verb in verbs:
-        yield Right(of_steps.RECORDS, "", "secrets", verb, f"meshctl.{work.mesh}.upgrade", of_steps.RECORD)
+        yield Right(of_steps.RECORDS, "", "secrets", verb, f"{record}.upgrade", of_steps.RECORD)
 
 
 def _records(work: Work, *verbs: str) -> Iterator[Right]:

@@ -9,14 +9,16 @@ from typing import Any
 import pytest
 
 from meshctl import pki
+from meshctl.actions.install import install
 from meshctl.actions.rotation.leaving import left
 from meshctl.actions.rotation.rotate import abort, begin, go_on
 from meshctl.errors import ConfigError, ConflictError, FailedError, StoppedError, UnreachableError
 from meshctl.model.event import Warned
 from meshctl.model.mesh import Trust
 from meshctl.model.rotation import Renewal, Scope, Stage
+from meshctl.stages.settings.load import Inputs, load
 from meshctl.stages.trusting import cacerts
-from tests.unit.rotating.rotation_ground import HOME, Ground, cut_in, ended
+from tests.unit.rotating.rotation_ground import HOME, SETS, Ground, cut_in, ended
 
 NAMES = ("east", "west")
 ON_OLD: dict[str, Any] = {name: ({"CN=old"}, {frozenset({"CN=old"})}, []) for name in NAMES}
@@ -47,6 +49,17 @@ class TestRoot:
         assert pods(ground) == before
         assert ground.under_way is None
         assert [seat.cluster for seat in summary.rotation.seats] == list(NAMES)
+
+    def test_keeps_an_install_from_sending_an_authority_meanwhile(self, ground: Ground) -> None:
+        story = begin(ground.run, ground.prepared().rotation)
+        list(itertools.islice(story, 5))
+        story.close()
+        asked = replace(load(Inputs(profile="minimal", sets=SETS, version="1.31.0")), mesh=ground.mesh)
+        with pytest.raises(
+            ConflictError, match="rotation of the authorities of mesh 'shop' is under"
+        ) as told:
+            list(install(ground.run.world, asked))
+        assert "meshctl ca rotate" in told.value.hint
 
     def test_every_proxy_believes_every_other_at_each_moment(self, ground: Ground) -> None:
         moments = [ground.are_trusting() for _ in begin(ground.run, ground.prepared().rotation)]
