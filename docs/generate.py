@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
+import inspect
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -10,6 +13,8 @@ import click
 
 from meshctl.actions.analyze import analyzers
 from meshctl.actions.checks import checks
+from meshctl.agent import settings
+from meshctl.agent.reading.fields import SAYABLE, camel
 from meshctl.cli import cli
 from meshctl.model.check import Moment
 from meshctl.stages.fleet import standing
@@ -107,6 +112,51 @@ def rules() -> str:
     return "\n".join(lines)
 
 
+AGENT = """# Settings of the agent on virtual machines
+
+Written by `make docs` from the code. Each is optional, and stands in `/etc/meshctl-agent/proxy.json` under
+`agent` and the name of its part:
+
+```json
+{"proxyConfig": {"concurrency": 2}, "agent": {"envoy": {"memory": 512}, "log": {"level": "debug"}}}
+```
+
+What is not set there comes from the variables of `cluster.env`, then from the mesh's ProxyConfig, then from
+the default below. Times are in seconds.
+"""
+
+
+def agent() -> str:
+    """Every setting of the agent, by its part."""
+    lines = [AGENT]
+    for name, (room, _) in settings.ROOMS.items():
+        said = _attributes(room)
+        lines += [f"## {name}\n", "| Setting | Type | Default | What it is |", "|---|---|---|---|"]
+        for field in dataclasses.fields(room):
+            wanted = SAYABLE.get(str(field.type))
+            if wanted and field.name not in settings.FIXED:
+                default = f"`{json.dumps(field.default)}`" if field.default is not dataclasses.MISSING else ""
+                lines.append(f"| `{camel(field.name)}` | {wanted} | {default} | {_cell(said[field.name])} |")
+        lines.append("")
+    return "\n".join(lines)
+
+
+def _attributes(room: type) -> dict[str, str]:
+    """What a dataclass's docstring says of each attribute, on a line, with choices in place of their name."""
+    choices = vars(sys.modules[room.__module__])
+    found: dict[str, str] = {}
+    name = ""
+    for line in inspect.cleandoc(room.__doc__ or "").partition("Attributes:")[2].splitlines():
+        if begins := re.fullmatch(r"    (\w+): (.+)", line):
+            name, found[begins[1]] = begins[1], begins[2]
+        elif name and line.startswith("        "):
+            found[name] += f" {line.strip()}"
+    return {
+        name: re.sub(r"`([A-Z]+)`", lambda each: ", ".join(f"`{one}`" for one in choices[each[1]]), said)
+        for name, said in found.items()
+    }
+
+
 def main(check: bool) -> int:
     """Write all, or tell which are stale; 1 when one is."""
     stale = 0
@@ -114,7 +164,8 @@ def main(check: bool) -> int:
         f"{name}.schema.json": json.dumps(told(), ensure_ascii=False, separators=(",", ":")) + "\n"
         for name, told in editor.DOCUMENTS.items()
     }
-    pages = {"commands.md": commands(), "rules.md": rules(), "values.md": values(), **schemas}
+    written = {"agent.md": agent(), "commands.md": commands(), "rules.md": rules(), "values.md": values()}
+    pages = {**written, **schemas}
     for name, text in pages.items():
         path = REFERENCE / name
         if check and (not path.exists() or path.read_text("utf-8") != text):

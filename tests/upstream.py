@@ -25,6 +25,18 @@ def kubectl() -> Path:
 
 
 @cache
+def pilot_agent() -> Path:
+    """The agent of the pinned Istio's proxies."""
+    return _programs().istio[ISTIO_TAGS[-1]] / "pilot-agent"
+
+
+@cache
+def bootstrap_template() -> Path:
+    """What that agent makes Envoy's bootstrap of."""
+    return _programs().bootstrap
+
+
+@cache
 def _programs() -> Binaries:
     """Built with what the full sandbox needs where that is to be had, so that nothing is built twice."""
     light = os.geteuid() != 0

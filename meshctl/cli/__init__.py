@@ -29,6 +29,7 @@ COMMANDS = {
             "The Secrets by which istiods read other clusters.",
         ),
         "ca": ("meshctl.cli.groups:ca", "What vouches for identities: roots, authorities, rotation."),
+        "vm": ("meshctl.cli.groups:vm", "Hosts outside Kubernetes, as workloads of the mesh."),
     },
     "Render": {
         "manifest": ("meshctl.cli.groups:manifest", "Render Kubernetes objects without a cluster."),

@@ -101,3 +101,14 @@ remote_secret = LazyGroup(
     {},
     help="The Secrets by which istiods read other clusters.",
 )
+
+vm = LazyGroup(
+    "vm",
+    {
+        "Commands": {
+            "bundle": ("meshctl.cli.vm:bundle", "Make the payload that hosts are installed from."),
+        }
+    },
+    {},
+    help="Hosts outside Kubernetes, as workloads of the mesh.",
+)

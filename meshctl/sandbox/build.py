@@ -104,6 +104,8 @@ TEMPLATEJUDGE = Target("templatejudge", "istio", ("./templatejudge",), tags=_IST
 """Go's text/template with sprig's functions; the tests' judge of `meshctl.gotemplate`."""
 HELMJUDGE = Target("helmjudge", "istio", ("./helmjudge",), tags=_ISTIO_BUILD_TAGS)
 """Helm's renderer; it judges the charts that we export."""
+DNSJUDGE = Target("dnsjudge", "istio", ("./dnsjudge",), tags=_ISTIO_BUILD_TAGS)
+"""The DNS server of Istio's agent; the tests' judge of the agent's own."""
 COREDNS = Target("coredns", "coredns", ("github.com/coredns/coredns",))
 KWOK = Target("kwok", "kwok", ("sigs.k8s.io/kwok/cmd/kwok",))
 

@@ -84,7 +84,7 @@ def up(ledger: Ledger, layout: Layout, settings: Settings, tree: Path) -> Iterat
     authorized = files.public_key.read_text()
     keys = {host: personalise(root_of(host), host, hosts, authorized) for host in hosts}
     write_client_files(layout, keys)
-    yield from together([_boot(ledger, layout, host) for host in hosts])
+    yield from together([boot(ledger, layout, host) for host in hosts])
     yield Done(GROUP, f"{len(hosts)} running", clock() - begun)
 
 
@@ -166,7 +166,8 @@ def _leftovers(layout: Layout, host: HostLayout) -> Iterator[Folder]:
     yield Folder(f"/run/systemd/nspawn/locks/inode-{root.st_dev}:{root.st_ino}")
 
 
-def _boot(ledger: Ledger, layout: Layout, host: HostLayout) -> Iterator[Event]:
+def boot(ledger: Ledger, layout: Layout, host: HostLayout) -> Iterator[Event]:
+    """Boot a host that was made, and wait until it lets `admin` in; also one that has powered itself off."""
     log = host.folder / "console.log"
     process = spawn(
         ledger, _process_name(host), nspawn_command(layout, host), log=log, inside=Inside(cgroup=host.cgroup)

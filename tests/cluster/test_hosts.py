@@ -40,12 +40,12 @@ class World:
         return run(["ssh", "-F", str(SshFiles(self.layout.state).config), name, command]).strip()
 
 
-def bring_up(state: Path, count: int, kind: str = "flat") -> World:
+def bring_up(state: Path, count: int, kind: str = "flat", name: str = NAME) -> World:
     """Hosts on a bridge of their own."""
-    settings = Settings(name=NAME, hosts=count, network="flat" if kind == "flat" else "separate")
+    settings = Settings(name=name, hosts=count, network="flat" if kind == "flat" else "separate")
     ledger = Ledger(state / "ledger.jsonl")
     with network.slots_locked():
-        layout = Layout(NAME, network.free_slot(NAME, state), state)
+        layout = Layout(name, network.free_slot(name, state), state)
         ledger.record(Begun(settings.to_json(), layout.slot, light=False))
         network.make_bridge(ledger, layout)
     list(hosts.up(ledger, layout, settings, rootfs.HOST.path))

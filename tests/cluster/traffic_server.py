@@ -4,6 +4,7 @@ Runs in a pod, on the standard library alone. Told to end, it lets connections t
 end, as whoever wants no failed request must.
 """
 
+import itertools
 import json
 import os
 import signal
@@ -15,6 +16,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 PATIENCE = 10.0
 """Seconds that open connections have when the service is told to end."""
+SLOW = 3.0
+"""Seconds that the path `/slow` takes; `/flaky` fails every second time."""
+
+turns = itertools.count()
 
 
 class Open:
@@ -28,9 +33,12 @@ class Http(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def do_GET(self) -> None:
+        if self.path == "/slow":
+            time.sleep(SLOW)
+        status = 503 if self.path == "/flaky" and next(turns) % 2 == 0 else 200
         peers = self.headers.get("x-forwarded-client-cert", "")
         body = json.dumps({"pod": os.environ["POD"], "path": self.path, "peers": peers}).encode()
-        self.send_response(200)
+        self.send_response(status)
         self.send_header("content-type", "application/json")
         self.send_header("content-length", str(len(body)))
         self.end_headers()

@@ -31,3 +31,11 @@ def templatejudge() -> Path:
     if given := os.environ.get("MESHCTL_TEMPLATEJUDGE"):
         return Path(given)
     return build.program(build.TEMPLATEJUDGE)
+
+
+@pytest.fixture(scope="session")
+def dnsjudge() -> Path:
+    """The DNS server of Istio's agent as a program, or the one MESHCTL_DNSJUDGE names."""
+    if given := os.environ.get("MESHCTL_DNSJUDGE"):
+        return Path(given)
+    return build.program(build.DNSJUDGE)

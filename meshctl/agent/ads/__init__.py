@@ -1,0 +1,1 @@
+"""ADS: Envoy's configuration, from istiod by way of the agent."""

@@ -1,0 +1,1 @@
+"""Envoy: what it starts with, its process, and its administration."""
