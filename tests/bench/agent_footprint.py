@@ -93,6 +93,7 @@ class Measured:
 
     Attributes:
         ready: seconds from the start until the proxy was ready.
+        work: seconds of processor time until then; what a busy host makes longer.
         pss: MiB of the agent's processes, what they share with others by parts.
         rss: MiB of them, what they share with others as a whole.
         main: MiB of the first of them alone, as `rss`.
@@ -101,6 +102,7 @@ class Measured:
     """
 
     ready: float
+    work: float
     pss: float
     rss: float
     main: float
@@ -110,6 +112,7 @@ class Measured:
 
 FIGURES: Mapping[str, tuple[str, Callable[[Measured], float]]] = {
     "start to ready": ("s", lambda each: each.ready),
+    "processor for it": ("s", lambda each: each.work),
     "PSS": ("MiB", lambda each: each.pss),
     "RSS": ("MiB", lambda each: each.rss),
     "RSS, first": ("MiB", lambda each: each.main),
@@ -176,7 +179,7 @@ def measured(
         )
         try:
             _wait_until_ready(agent, began, folder / "log")
-            ready = time.monotonic() - began
+            ready, work = time.monotonic() - began, _cpu(agent.pid, children=True)
             time.sleep(SETTLED)
             before, started = _cpu(agent.pid), time.monotonic()
             time.sleep(seconds)
@@ -184,7 +187,13 @@ def measured(
             own = _own(agent.pid)
             sizes = [_memory(pid) for pid in own]
             return Measured(
-                ready, sum(pss for pss, _ in sizes), sum(rss for _, rss in sizes), sizes[0][1], cpu, len(own)
+                ready,
+                work,
+                sum(pss for pss, _ in sizes),
+                sum(rss for _, rss in sizes),
+                sizes[0][1],
+                cpu,
+                len(own),
             )
         finally:
             _end(agent)
@@ -226,12 +235,12 @@ def _memory(pid: int) -> tuple[float, float]:
     return sizes["Pss"], sizes["Rss"]
 
 
-def _cpu(pid: int) -> float:
-    """Seconds of processor time of the agent's processes that run, and of those that have ended."""
+def _cpu(pid: int, *, children: bool = False) -> float:
+    """Seconds of processor time of the agent's processes that run, and of their children that have ended."""
     total = 0
     for each in _own(pid):
         fields = Path(f"/proc/{each}/stat").read_text().rpartition(")")[2].split()
-        total += sum(map(int, fields[11:13]))
+        total += sum(map(int, fields[11 : 15 if children else 13]))
     return total / os.sysconf("SC_CLK_TCK")
 
 

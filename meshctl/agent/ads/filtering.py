@@ -34,7 +34,8 @@ _STRUCTS: Final = frozenset({"udpa.type.v1.TypedStruct", "xds.type.v3.TypedStruc
 _ROUTE_CONFIG: Final = "envoy.config.route.v3.FilterConfig"
 _MATCHED: Final = "envoy.extensions.common.matching.v3.ExtensionWithMatcher"
 _EXCHANGE_PROTOCOL: Final = "istio-peer-exchange"
-_TYPE_URL: Final = re.compile(rb"type\.googleapis\.com/([\w.]+)")
+_PREFIX: Final = b"type.googleapis.com/"
+_TYPE_URL: Final = re.compile(re.escape(_PREFIX) + rb"([\w.]+)")
 _WRAPPERS: Final = frozenset({*_STRUCTS, _ROUTE_CONFIG, _MATCHED})
 _NEVER_LACKED: Final = frozenset({*_WRAPPERS, *RESOURCES})
 """Types that stand as type URLs and are no extensions of their own."""
@@ -89,7 +90,7 @@ class Filtering:
             return resource
         try:
             message = places.classes()[name].FromString(resource)
-            fate = self._extension(message, 0) if name == EXTENSION else self._resource(name, message)
+            fate = self._extension(name, message, 0) if name == EXTENSION else self._resource(name, message)
         except DecodeError:
             return resource
         if fate is _Fate.REMOVED:
@@ -123,7 +124,7 @@ class Filtering:
             if way.holds == "named":
                 changed |= self._named(getattr(message, way.field), depth)
             elif way.many:
-                changed |= self._several(getattr(message, way.field), way.holds, depth)
+                changed |= self._several(getattr(message, way.field), way, depth)
             elif message.HasField(way.field):
                 changed |= self._single(message, way, depth)
         return _Fate.CHANGED if changed else _Fate.KEPT
@@ -131,20 +132,17 @@ class Filtering:
     def _single(self, message: Any, way: places.Way, depth: int) -> bool:
         part = getattr(message, way.field)
         if way.holds == "message":
-            return self._way(part.DESCRIPTOR.full_name, part, depth) is not _Fate.KEPT
-        fate = self._extension(part, depth)
+            return self._way(way.kind, part, depth) is not _Fate.KEPT
+        fate = self._extension(way.kind, part, depth)
         if fate is _Fate.REMOVED:
             message.ClearField(way.field)
         return fate is not _Fate.KEPT
 
-    def _several(self, parts: Any, holds: str, depth: int) -> bool:
+    def _several(self, parts: Any, way: places.Way, depth: int) -> bool:
         changed = False
+        look = self._way if way.holds == "message" else self._extension
         for at in range(len(parts) - 1, -1, -1):
-            part = parts[at]
-            if holds == "message":
-                changed |= self._way(part.DESCRIPTOR.full_name, part, depth) is not _Fate.KEPT
-                continue
-            fate = self._extension(part, depth)
+            fate = look(way.kind, parts[at], depth)
             if fate is _Fate.REMOVED:
                 del parts[at]
             changed |= fate is not _Fate.KEPT
@@ -159,12 +157,12 @@ class Filtering:
             changed |= fate is not _Fate.KEPT
         return changed
 
-    def _extension(self, holder: Any, depth: int) -> _Fate:
-        name = holder.DESCRIPTOR.full_name
+    def _extension(self, name: str, holder: Any, depth: int) -> _Fate:
+        """One extension: a message `name` that has its configuration, or says where that comes from."""
         config = getattr(holder, places.config_field(name))
         if config.type_url:
             return self._config(config, name, depth)
-        if "config_discovery" in holder.DESCRIPTOR.fields_by_name and holder.HasField("config_discovery"):
+        if places.may_come_later(name) and holder.HasField("config_discovery"):
             return self._discovered(holder.config_discovery)
         return _Fate.KEPT
 
@@ -189,7 +187,10 @@ class Filtering:
         name = _plain(config.type_url)
         if name in _WRAPPERS or not places.leads(name):
             return _Fate.KEPT
-        inner = places.classes()[name].FromString(config.value)
+        value = config.value
+        if _PREFIX not in value and not name.startswith(places.TLS_PACKAGE):
+            return _Fate.KEPT
+        inner = places.classes()[name].FromString(value)
         fate = self._way(name, inner, depth + 1)
         if fate is _Fate.CHANGED:
             config.value = inner.SerializeToString()

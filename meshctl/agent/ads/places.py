@@ -19,13 +19,13 @@ if TYPE_CHECKING:
 
 _ANY: Final = "google.protobuf.Any"
 _HCM: Final = "envoy.extensions.filters.network.http_connection_manager.v3"
-_TLS: Final = "envoy.extensions.transport_sockets.tls.v3"
+TLS_PACKAGE: Final = "envoy.extensions.transport_sockets.tls.v3"
 HTTP_FILTER: Final = f"{_HCM}.HttpFilter"
 _LOG: Final = "envoy.config.accesslog.v3.AccessLog"
 _SOURCE: Final = "envoy.config.core.v3.ExtensionConfigSource"
 _EXTENSION: Final = "envoy.config.core.v3.TypedExtensionConfig"
 SOCKET: Final = "envoy.config.core.v3.TransportSocket"
-TLS: Final = f"{_TLS}.CommonTlsContext"
+TLS: Final = f"{TLS_PACKAGE}.CommonTlsContext"
 """Not an extension, but it names a protocol that only an extension speaks."""
 
 PLACES: Final[Mapping[str, Mapping[int, str]]] = {
@@ -95,8 +95,8 @@ PLACES: Final[Mapping[str, Mapping[int, str]]] = {
     "envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy": {5: f"access_log *{_LOG}"},
     "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {6: f"http_filters *{HTTP_FILTER}"},
     TLS: {4: "alpn_protocols *string"},
-    f"{_TLS}.UpstreamTlsContext": {1: f"common_tls_context {TLS}"},
-    f"{_TLS}.DownstreamTlsContext": {1: f"common_tls_context {TLS}"},
+    f"{TLS_PACKAGE}.UpstreamTlsContext": {1: f"common_tls_context {TLS}"},
+    f"{TLS_PACKAGE}.DownstreamTlsContext": {1: f"common_tls_context {TLS}"},
     "envoy.extensions.transport_sockets.internal_upstream.v3.InternalUpstreamTransport": {
         3: f"transport_socket {SOCKET}",
     },
@@ -152,11 +152,13 @@ class Way:
         field: its name.
         many: whether it is repeated, so that one can be left out.
         holds: it is `extension`, a map of them by name (`named`), or a message on the way (`message`).
+        kind: name of the message that it is of; empty for a map.
     """
 
     field: str
     many: bool
     holds: str
+    kind: str
 
 
 @cache
@@ -172,6 +174,13 @@ def ways(name: str) -> tuple[Way, ...]:
     return tuple(way for way in found if way)
 
 
+@cache
+def may_come_later(name: str) -> bool:
+    """Whether an extension's configuration may be sent by itself, under `config_discovery`."""
+    return "config_discovery" in classes()[name].DESCRIPTOR.fields_by_name
+
+
+@cache
 def leads(name: str) -> bool:
     """Whether anything is to be looked at in a message: an extension, or what is agreed in TLS."""
     return name == TLS or (name in PLACES and bool(ways(name)))
@@ -190,11 +199,11 @@ def _way(field: Any) -> Way | None:
         return None
     if field.message_type.GetOptions().map_entry:
         value = field.message_type.fields_by_name["value"]
-        return Way(field.name, many=True, holds="named") if _kind(value) == _ANY else None
+        return Way(field.name, many=True, holds="named", kind="") if _kind(value) == _ANY else None
     many = field.label == field.LABEL_REPEATED if hasattr(field, "label") else field.is_repeated
     if config_field(kind):
-        return Way(field.name, many=many, holds="extension")
-    return Way(field.name, many=many, holds="message") if leads(kind) else None
+        return Way(field.name, many=many, holds="extension", kind=kind)
+    return Way(field.name, many=many, holds="message", kind=kind) if leads(kind) else None
 
 
 def _kind(field: Any) -> str:

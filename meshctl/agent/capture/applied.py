@@ -109,8 +109,8 @@ class Journal:
     folder: Path
 
     @contextmanager
-    def locked(self) -> Iterator[None]:
-        """While nobody else changes what is captured.
+    def locked(self) -> Iterator[int]:
+        """While nobody else changes what is captured; the file that holds the lock as long as it is open.
 
         Raises:
             AccessError: we are not root.
@@ -123,7 +123,7 @@ class Journal:
             raise AccessError("not-root", message, hint="run it with sudo") from error
         try:
             fcntl.flock(held, fcntl.LOCK_EX)
-            yield
+            yield held
         finally:
             os.close(held)
 
@@ -154,10 +154,11 @@ class Journal:
 
 def _write(path: Path, content: dict[str, Any] | None) -> None:
     """Have a file whole and on disk, or gone."""
+    part = path.with_suffix(".part")
     if content is None:
         path.unlink(missing_ok=True)
+        part.unlink(missing_ok=True)  # of a process that died as it wrote
     else:
-        part = path.with_suffix(".part")
         held = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(held, "w", encoding="utf-8") as file:
             json.dump({"version": _VERSION, **content}, file, indent=1)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -101,7 +102,7 @@ class Capture:
             UnsupportedError: the host has none of the tools.
         """
         wanted = self.wanted(settings)
-        with self._journal.locked():
+        with self._alone():
             pending = self._waiting()
             state = self._placing.state()
             self._may_change(wanted, pending, confirm_within is not None)
@@ -117,7 +118,7 @@ class Capture:
         Raises:
             FailedError: something stays.
         """
-        with self._journal.locked():
+        with self._alone():
             # What waits goes on waiting, or a service that starts again would bring it back for good.
             if pending := self._waiting():
                 self._journal.write_pending(replace(pending, previous=None))
@@ -130,7 +131,7 @@ class Capture:
         Raises:
             FailedError: it was taken back already.
         """
-        with self._journal.locked():
+        with self._alone():
             pending = self._waiting()
             if pending is None and self._journal.refused():
                 message = "the change was taken back: nobody had confirmed it in time"
@@ -147,7 +148,7 @@ class Capture:
         Raises:
             FailedError: something stays.
         """
-        with self._journal.locked():
+        with self._alone():
             pending = self._journal.pending()
             if pending is not None and pending.number == number:
                 self._take_back(pending)
@@ -158,7 +159,7 @@ class Capture:
         Raises:
             ConfigError: the settings are wrong.
         """
-        with self._journal.locked():
+        with self._alone():
             wanted, state, pending = self.wanted(settings), self._placing.state(), self._journal.pending()
             found = [f"{each}, but ours is there" for each in self._placing.strays(state)]
             if pending is not None:
@@ -173,6 +174,16 @@ class Capture:
                 found.append("settings, or this host, have changed since the rules were made: apply again")
             found += [f"{named(each)} is not as it was put there" for each in self._placing.changed(state)]
             return (*found, *(note for note in state.notes if note not in wanted.notes))
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """While nobody else changes anything, no program either that one who was killed had begun."""
+        with self._journal.locked() as lock:
+            self._tools.held.append(lock)
+            try:
+                yield
+            finally:
+                self._tools.held.remove(lock)
 
     def _waiting(self) -> Pending | None:
         """The change that waits to be confirmed; one whose time is over is taken back first."""

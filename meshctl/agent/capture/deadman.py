@@ -10,11 +10,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from meshctl.agent.capture.tools import Tools
+from meshctl.errors import FailedError
 
 _CODE: Final = (
     "import sys; sys.path.insert(0, sys.argv[1]); from meshctl.agent.capture import deadman; deadman.main()"
@@ -56,7 +58,8 @@ class Deadman:
         """It is not needed any more; one that fires nevertheless finds nothing to do."""
         program = self.tools.find("systemctl")
         if program and Path("/run/systemd/system").is_dir():
-            self.tools.run([program, "stop", f"{_unit(number)}.timer"])
+            with suppress(FailedError):  # it is gone already
+                self.tools.run([program, "stop", f"{_unit(number)}.timer"])
 
     def _wait(self, number: str, seconds: float) -> None:
         subprocess.Popen(  # noqa: S603 - ourselves

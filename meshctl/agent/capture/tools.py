@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -22,9 +22,12 @@ class Tools:
 
     Attributes:
         folders: where they are looked for; never where a caller's PATH leads to.
+        held: files that programs keep open. One that outlives us, as we are killed, still holds our lock, and
+            whoever comes next waits for its end.
     """
 
     folders: Sequence[str] = _FOLDERS
+    held: list[int] = field(default_factory=list)
 
     def find(self, name: str) -> str:
         """The path of a program, or an empty string."""
@@ -58,6 +61,7 @@ class Tools:
                 errors="replace",
                 env=_ENVIRONMENT,
                 cwd="/",
+                pass_fds=self.held,
                 timeout=_PATIENCE,
                 check=False,
             )

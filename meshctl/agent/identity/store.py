@@ -154,7 +154,7 @@ class Store:
 
     def _make(self) -> None:
         if not self._folder.is_dir():
-            self._folder.mkdir(mode=0o700, parents=True)
+            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             _own(self._folder, None, 0o700, self._folder.parent.stat())
         else:
             _own(self._folder, None, 0o700, self._folder.stat())

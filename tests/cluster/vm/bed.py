@@ -5,18 +5,14 @@ service account and a Service, under its name in the namespace `vms`. A host is 
 
     bed.hosts["vm1"].run("curl -s http://store.apps/")
     bed.enrol("vm1", agent={"dns": {...}})      other settings, a new token; then systemctl restart
-    bed.install("vm1"), bed.remove("vm1")       the payload
-    bed.renew("vm1")                            the working tree's agent into the payload that is there
+    bed.install("vm1")                          the payload, with the agent of the working tree
 """
 
 from __future__ import annotations
 
-import io
-import tarfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 from meshctl.actions.hosts.enrolling import enrolment, token, workload_group
@@ -24,11 +20,14 @@ from meshctl.adapters.kube import KubeCluster
 from meshctl.model.bundle import Bundle
 from meshctl.model.enrolment import HostTerms
 from meshctl.model.objects import Object, Ref
+from meshctl.sandbox.ledger import Ledger
+from meshctl.sandbox.names import Layout
+from meshctl.sandbox.paths import state_root
 from meshctl.stages.enrolling.files import files
 from tests.cluster.command import Command
 from tests.cluster.traffic import new_namespace, new_resource, new_service, until
-from tests.cluster.vm.host import PLACES, Host
-from tests.cluster.vm.payload import installed, payload_for, removed
+from tests.cluster.vm.host import Host
+from tests.cluster.vm.payload import installed, payload_for
 
 NAMESPACE = "vms"
 ISTIO = "istio-system"
@@ -89,32 +88,10 @@ class Bed:
         installed(self.hosts[name], self.payload)
         self.hosts[name].systemctl("enable")
 
-    def remove(self, name: str) -> None:
-        """Take all that was installed off a host."""
-        removed(self.hosts[name], self.payload)
-
     @cached_property
     def payload(self) -> Bundle:
         """The working tree's agent, for these hosts."""
         return payload_for(*self.hosts.values())
-
-    def renew(self, name: str) -> None:
-        """Put the agent of the working tree in the place of the one that is installed."""
-        lib = f"{PLACES.programs}/current/lib"
-        self.hosts[name].sudo(
-            f"rm -rf {lib}/meshctl && tar -x --no-same-owner -C {lib}", stdin=agent_archive()
-        )
-
-
-def agent_archive() -> bytes:
-    """The working tree's agent, as a tar."""
-    package = Path(__file__).parents[3] / "meshctl"
-    said = io.BytesIO()
-    with tarfile.open(fileobj=said, mode="w") as archive:
-        for path in (package / "__init__.py", package / "errors.py", *sorted(package.glob("agent/**/*"))):
-            if path.is_file() and path.suffix != ".pyc":
-                archive.add(path, f"meshctl/{path.relative_to(package)}")
-    return said.getvalue()
 
 
 def strict() -> Object:
@@ -138,3 +115,15 @@ def new_group(name: str) -> Object:
     template = {"serviceAccount": name, "ports": {"http": HTTP, "tcp": TCP, "grpc": GRPC}}
     spec = {"metadata": {"labels": {"app": name}}, "template": template}
     return new_resource("WorkloadGroup", NAMESPACE, name, spec)
+
+
+def cable(bed: Bed, name: str) -> str:
+    """The machine's own end of a host's cable to the bridge.
+
+    Asked of the sandbox, as a host may see the machine's devices, and not its own, under `/sys`.
+    """
+    begun = Ledger.of(state_root() / bed.sandbox).begun()
+    assert begun is not None
+    layout = Layout(bed.sandbox, begun.slot, state_root() / bed.sandbox)
+    (link,) = [each.link for each in layout.hosts(len(bed.hosts)) if each.name == name]
+    return link

@@ -17,7 +17,7 @@ from meshctl.sandbox import hosts
 from meshctl.sandbox.ledger import Ledger
 from meshctl.sandbox.names import Layout
 from tests.cluster.traffic import Counts, new_resource, until
-from tests.cluster.vm.bed import NAMESPACE, Bed
+from tests.cluster.vm.bed import NAMESPACE, Bed, cable
 from tests.cluster.vm.host import Host
 from tests.cluster.vm.workloads import (
     APPS,
@@ -169,11 +169,7 @@ def test_calls_go_on_while_istiod_is_away_and_its_news_come_when_it_is_back(call
 def test_a_host_whose_network_was_cut_comes_back_and_others_do_not_notice(
     calls: Calls, one: Host, pytestconfig: pytest.Config
 ) -> None:
-    index = one.run("cat /sys/class/net/eth0/iflink").strip()
-    lines = subprocess.run(
-        ["ip", "-o", "link"], capture_output=True, text=True, check=True
-    ).stdout.splitlines()
-    link = next(line for line in lines if line.startswith(f"{index}: ")).split()[1].partition("@")[0]
+    link = cable(calls.bed, one.name)
     begun = time.time()
     subprocess.run(["ip", "link", "set", link, "down"], check=True)
     try:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,6 +13,7 @@ from meshctl.agent.capture import applied
 from meshctl.agent.capture.applied import Journal
 from meshctl.agent.capture.control import Capture
 from meshctl.agent.capture.settings import CaptureSettings
+from meshctl.agent.capture.tools import Tools
 from meshctl.errors import AccessError, ConfigError, ConflictError, FailedError, UnsupportedError
 from tests.unit.agent.capture.fake_host import FakeHost, FakeKernel, FakeTimer, FakeTools, Killed
 
@@ -256,6 +259,24 @@ def test_rules_of_another_boot_are_not_believed_to_be_there(host: FakeHost, capt
     assert capture.apply(SETTINGS).changed
     capture.remove()
     assert host.tables == {}
+
+
+def test_a_program_that_outlives_the_one_who_began_it_is_waited_for(tmp_path: Path) -> None:
+    journal, tools = Journal(tmp_path), Tools()
+    with journal.locked() as lock:
+        tools.held.append(lock)
+        tools.run(["/bin/sh", "-c", "exec sleep 1 >/dev/null 2>&1 &"])
+    with pytest.raises(BlockingIOError):
+        fcntl.flock(os.open(tmp_path / "lock", os.O_RDWR), fcntl.LOCK_EX | fcntl.LOCK_NB)
+    with journal.locked():
+        pass
+
+
+def test_what_one_who_died_was_writing_is_gone_too(capture: Capture, tmp_path: Path) -> None:
+    capture.apply(SETTINGS)
+    (tmp_path / "capture" / "applied.part").write_text("{")
+    capture.remove()
+    assert [each.name for each in (tmp_path / "capture").iterdir()] == ["lock"]
 
 
 def test_only_root_may(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capture: Capture) -> None:
