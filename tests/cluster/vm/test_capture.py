@@ -31,7 +31,8 @@ HOME = "/opt/capture-test"
 AGENT = "mesh-proxy"
 OTHER = "mesh-other"
 FLAVOURS = ("iptables-nft", "iptables-legacy", "nftables")
-TIMES = 100
+TIMES, FEW = 100, 10
+"""How often rules are put in and taken away with `--long`, and in every run."""
 
 DRIVER = """
 import argparse, json, sys
@@ -330,20 +331,23 @@ def test_a_session_from_before_goes_on(world: World, flavour: str) -> None:
         session.stdin.close()
 
 
-def test_applying_and_removing_again_and_again_leaves_no_trace(world: World, flavour: str) -> None:
+def test_applying_and_removing_again_and_again_leaves_no_trace(
+    world: World, flavour: str, pytestconfig: pytest.Config
+) -> None:
     one = world.one
+    times = TIMES if pytestconfig.getoption("--long") else FEW
     if flavour == "iptables-legacy":
         one.capture(flavour, "apply", **DNS)  # the kernel keeps an empty legacy table once there was one
         one.capture(flavour, "remove")
     before = one.traces()
     if flavour == "nftables":
-        for _ in range(TIMES // 10):
+        for _ in range(times // 10):
             one.capture(flavour, "apply", **DNS)
             one.capture(flavour, "remove")
     else:
         line = one.line({"flavour": flavour, "user": AGENT, **DNS})
         again = f"{line} apply >/dev/null && {line} remove >/dev/null || exit 1"
-        for _ in range(TIMES // 10):  # SSH in between, as it must go on working
+        for _ in range(times // 10):  # SSH in between, as it must go on working
             one.host.sudo(f"for i in $(seq 10); do {again}; done")
     assert one.traces() == before
 
@@ -361,13 +365,15 @@ def test_what_others_have_is_left_as_it_was(world: World) -> None:
         one.host.sudo("iptables -t nat -F; iptables -t nat -X")
 
 
-def test_a_process_that_is_killed_at_any_moment_is_cleaned_up_after(world: World) -> None:
+def test_a_process_that_is_killed_at_any_moment_is_cleaned_up_after(
+    world: World, pytestconfig: pytest.Config
+) -> None:
     one = world.one
     one.capture("iptables-nft", "apply", **DNS)
     one.capture("iptables-nft", "remove")
     before = one.traces()
     line = one.line({"flavour": "iptables-nft", "user": AGENT, **DNS})
-    for hundredths in range(5, 95, 6):
+    for hundredths in range(5, 95, 6 if pytestconfig.getoption("--long") else 30):
         one.host.sudo(f"timeout -s KILL 0.{hundredths:02} {line} apply", check=None)
         if hundredths % 4 == 1:
             one.host.sudo(f"timeout -s KILL 0.{hundredths:02} {line} remove", check=None)
