@@ -256,7 +256,7 @@ def _cluster() -> Iterator[tuple[KubeCluster, Path]]:
     path = Path(given or status("bench-ads").kubeconfig)
     meshctl = Path(sys.executable).with_name("meshctl")
     try:
-        argv = [meshctl, "install", "--profile", "minimal", "--yes", *AS_ISTIO_HAS_IT]
+        argv = [str(meshctl), "install", "--profile", "minimal", "--yes", *AS_ISTIO_HAS_IT]
         subprocess.run(argv, env={**os.environ, "KUBECONFIG": str(path)}, check=True, capture_output=True)
         yield connect(str(path)), path.parent
     finally:

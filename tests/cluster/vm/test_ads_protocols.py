@@ -19,6 +19,7 @@ import pytest
 from envoy.config.cluster.v3 import cluster_pb2
 from envoy.config.listener.v3 import listener_pb2
 from envoy.extensions.filters.http.router.v3 import router_pb2
+from envoy.extensions.filters.http.set_filter_state.v3 import set_filter_state_pb2
 from envoy.extensions.filters.network.http_connection_manager.v3 import (
     http_connection_manager_pb2 as hcm_pb2,
 )
@@ -35,6 +36,8 @@ from tests.cluster.vm.proxied import extensions
 
 pytestmark = pytest.mark.cluster
 
+KNOWN = (set_filter_state_pb2.Config,)
+"""Messages that the agent puts in: JSON is made of those that were imported."""
 PATIENCE = 20.0
 PROTOCOLS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 
