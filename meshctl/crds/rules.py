@@ -18,7 +18,13 @@ Rule: TypeAlias = "Callable[[Any, Path], Iterator[Problem]]"
 
 
 def broken(
-    schema: Schema, value: Any, rules: Mapping[str, Rule], path: Path = (), *, whole: bool = True
+    schema: Schema,
+    value: Any,
+    rules: Mapping[str, Rule],
+    path: Path = (),
+    *,
+    whole: bool = True,
+    whole_items: bool = True,
 ) -> Iterator[Problem]:
     """The rules that a value breaks, deepest first.
 
@@ -28,19 +34,25 @@ def broken(
         rules: by type name.
         path: where the value stands.
         whole: whether nothing of the value stands elsewhere; else maps outside of lists are not judged.
+        whole_items: the same of what stands in lists.
     """
     match schema:
         case Object() if isinstance(value, dict):
             for name, below in value.items():
                 if name in schema.fields:
-                    yield from broken(schema.fields[name], below, rules, (*path, name), whole=whole)
+                    at = (*path, name)
+                    yield from broken(
+                        schema.fields[name], below, rules, at, whole=whole, whole_items=whole_items
+                    )
         case Map() if isinstance(value, dict):
             for key, below in value.items():
                 yield from _key(schema, key, (*path, key))
-                yield from broken(schema.values, below, rules, (*path, key), whole=whole)
+                at = (*path, key)
+                yield from broken(schema.values, below, rules, at, whole=whole, whole_items=whole_items)
         case Array() if isinstance(value, list):
             for index, each in enumerate(value):
-                yield from broken(schema.items, each, rules, (*path, index))
+                at = (*path, index)
+                yield from broken(schema.items, each, rules, at, whole=whole_items, whole_items=whole_items)
         case _:
             pass
     if schema.type_name in rules and (whole or not isinstance(value, dict)):

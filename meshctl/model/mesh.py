@@ -260,6 +260,11 @@ class Overlay:
     trim: Path = ()
     lead: Path = ()
 
+    @property
+    def is_flag(self) -> bool:
+        """Whether it is one flag's, and may say no more than one field of one item of a list."""
+        return self.origin.startswith("--")
+
     def where(self, path: Path) -> Where:
         """The place of `path` in this overlay's origin."""
         line = next(

@@ -54,7 +54,7 @@ def check_field(
             hint=hint,
         )
     elif (known := typed.type_of(field.type, field.of)) is not None:
-        for each in typed.problems(known, value, name=name, partial=True):
+        for each in typed.problems(known, value, name=name, partial=True, sparse=overlay.is_flag):
             yield told(each, overlay.where((*path, *each.path)))
     elif field.choices and str(value) not in field.choices:
         near = nearest(str(value), field.choices)

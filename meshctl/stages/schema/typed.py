@@ -67,7 +67,9 @@ def type_of(name: str, of: str = "") -> Type | None:
     return Type(shape(name))
 
 
-def problems(known: Type, value: Any, *, name: str = "", partial: bool) -> Iterator[Problem]:
+def problems(
+    known: Type, value: Any, *, name: str = "", partial: bool, sparse: bool = False
+) -> Iterator[Problem]:
     """What is wrong with a value, with paths from it, as the user spelled them.
 
     Args:
@@ -75,6 +77,7 @@ def problems(known: Type, value: Any, *, name: str = "", partial: bool) -> Itera
         value: as the user gave it; null stands for nothing, and empty text for a text not given.
         name: what messages call the value itself.
         partial: whether it is one file's share of a value: fields that are missing may be elsewhere.
+        sparse: whether it is a flag's share, which may be one field of one item of a list.
     """
     from meshctl.crds.generate import openapi
     from meshctl.crds.protobuf_json import as_spelled, canonical
@@ -86,9 +89,9 @@ def problems(known: Type, value: Any, *, name: str = "", partial: bool) -> Itera
     read = canonical(known.schema, value) if known.protobuf else plain(known.schema, value)
     told = _openapi(known) if isinstance(known.schema, Object) else openapi(known.schema)
     root = (name,) if name else ()
-    found = [each for each in misfits(told, read, root) if not (partial and _may_be_elsewhere(each))]
+    found = [each for each in misfits(told, read, root) if not (partial and _may_be_elsewhere(each, sparse))]
     if not found:
-        found = [*broken(known.schema, read, _rules(known), root, whole=not partial)]
+        found = [*broken(known.schema, read, _rules(known), root, whole=not partial, whole_items=not sparse)]
     if not found and not partial and known.protobuf and _has_cel(told, read):
         from meshctl.crds.cel import judged
 
@@ -123,8 +126,9 @@ def _rules(known: Type) -> Mapping[str, Any]:
     return RULES
 
 
-def _may_be_elsewhere(problem: Problem) -> bool:
-    return problem.code == "missing-field" and not any(isinstance(step, int) for step in problem.path)
+def _may_be_elsewhere(problem: Problem, sparse: bool) -> bool:
+    within = any(isinstance(step, int) for step in problem.path)
+    return problem.code == "missing-field" and (sparse or not within)
 
 
 def _has_cel(told: Mapping[str, Any], value: Any) -> bool:

@@ -220,7 +220,7 @@ def _declared(
 
     What only an API server refuses of the object in the end is a warning, see `doubts`.
     """
-    for each in _misfits(value, known, path):
+    for each in _misfits(value, known, path, given):
         if each.code in _REFUSED or known.name in _NAMES:
             yield told(each, given.where((*path, *each.path)))
 
@@ -228,15 +228,15 @@ def _declared(
 def doubts(given: Overlay) -> Iterator[ConfigError]:
     """What an API server will refuse of the objects that an overlay's `k8s` settings change."""
     for path, value, known in _placed(given.tree, SPEC, ()):
-        for each in _misfits(value, known, path):
+        for each in _misfits(value, known, path, given):
             if each.code not in _REFUSED and known.name not in _NAMES:
                 yield told(each, given.where((*path, *each.path)))
 
 
-def _misfits(value: Any, known: Declared, path: tuple[str | int, ...]) -> Iterator[Problem]:
+def _misfits(value: Any, known: Declared, path: tuple[str | int, ...], given: Overlay) -> Iterator[Problem]:
     kind = typed.type_of(known.name, known.of)
     assert kind is not None
-    yield from typed.problems(kind, value, name=dotted(path), partial=True)
+    yield from typed.problems(kind, value, name=dotted(path), partial=True, sparse=given.is_flag)
 
 
 def _placed(

@@ -157,3 +157,12 @@ def test_networks_are_checked_too(networks: str, told: str) -> None:
         assert refused(text) == [f"2: {told}"]
     else:
         settled(text)
+
+
+def test_flags_may_each_say_one_field_of_an_item_and_are_judged_together() -> None:
+    flags = ("[0].name=z", "[0].zipkin.service=zipkin.tracing", "[0].zipkin.port=9411")
+    sets = [f"meshConfig.extensionProviders{each}" for each in flags]
+    given = settled("{}", *sets).at("values.meshConfig.extensionProviders")
+    assert given == [{"name": "z", "zipkin": {"service": "zipkin.tracing", "port": 9411}}]
+    with pytest.raises(ConfigError, match="zipkin has no port"):
+        settled("{}", *sets[:2])
