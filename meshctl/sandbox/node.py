@@ -11,22 +11,26 @@ from __future__ import annotations
 
 import json
 import shutil
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from meshctl.errors import FailedError
 from meshctl.model.event import Changed, Event, Started
 from meshctl.sandbox import cgroups
 from meshctl.sandbox.api import Api
 from meshctl.sandbox.certificates import Certificates
 from meshctl.sandbox.ledger import Ledger, Process
 from meshctl.sandbox.names import ClusterLayout
-from meshctl.sandbox.process import Inside, spawn
+from meshctl.sandbox.process import Inside, alive, spawn
 from meshctl.sandbox.versions import NODE_LABEL, PAUSE_IMAGE
 from meshctl.sandbox.waiting import until
 
 SOCKET = "/run/containerd/containerd.sock"
+_STARTS = 5
+"""A kubelet ends when containerd is there and does not serve yet; elsewhere systemd starts it again."""
 PLUGINS = Path("/usr/lib/cni")
 USER = "kube-proxy"
 """Needs a user `system:kube-proxy` and a kubeconfig."""
@@ -145,16 +149,27 @@ def start(ledger: Ledger, node: Node, holder: Process) -> Iterator[Event]:
     """
     yield Started(node.group, "node")
     _spawn(ledger, node, "kube-proxy", _proxy_command(node), node.inside())
-    kubelet = _spawn(ledger, node, "kubelet", _kubelet_command(node), node.inside(holder.pid))
+    for left in reversed(range(_STARTS)):
+        kubelet = _spawn(ledger, node, "kubelet", _kubelet_command(node), node.inside(holder.pid))
+        try:
+            yield from _until_ready(node, kubelet)
+            break
+        except FailedError:
+            if not left or alive(kubelet):
+                raise
+            time.sleep(1)
+    yield Changed(node.group, "node", f"{node.cluster.node} is ready")
+
+
+def _until_ready(node: Node, kubelet: Process) -> Iterator[Event]:
     api = Api(node.cluster.api, node.files)
-    yield from until(
+    return until(
         node.group,
         "node",
         lambda: not_ready(api, node.cluster.node),
         process=kubelet,
         log=node.log("kubelet"),
     )
-    yield Changed(node.group, "node", f"{node.cluster.node} is ready")
 
 
 def not_ready(api: Api, name: str) -> str:

@@ -16,6 +16,7 @@ from meshctl.model.objects import Ref
 from meshctl.sandbox import hosts
 from meshctl.sandbox.ledger import Ledger
 from meshctl.sandbox.names import Layout
+from meshctl.sandbox.process import alive
 from tests.cluster.traffic import Counts, new_resource, until
 from tests.cluster.vm.bed import NAMESPACE, Bed, cable
 from tests.cluster.vm.host import Host
@@ -220,8 +221,8 @@ def boot_again(bed: Bed, host: Host) -> None:
     assert begun is not None
     layout = Layout(bed.sandbox, begun.slot, state)
     found = next(each for each in layout.hosts(len(bed.hosts)) if each.name == host.name)
-    machine = [each.pid for each in ledger.processes() if each.name.startswith(f"{host.name}/")][-1]
-    until(lambda: not Path(f"/proc/{machine}").exists())
+    machine = [each for each in ledger.processes() if each.name.startswith(f"{host.name}/")][-1]
+    until(lambda: not alive(machine))
     for _ in hosts.boot(ledger, layout, found):
         pass
 

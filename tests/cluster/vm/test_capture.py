@@ -304,16 +304,20 @@ def test_ssh_and_the_peer_are_never_captured(world: World, flavour: str) -> None
     assert world.call(two, "fd00:c::1", 8080).startswith("in ")
 
 
+RESTART = "systemctl reset-failed ssh; systemctl restart ssh"
+"""systemd refuses to start a service too often in a short time."""
+
+
 def test_a_port_where_sshd_listens_is_found(world: World, flavour: str) -> None:
     one = world.one.host
     try:
-        one.sudo("printf 'Port 22\\nPort 2022\\n' > /etc/ssh/sshd_config.d/more.conf; systemctl restart ssh")
+        one.sudo(f"printf 'Port 22\\nPort 2022\\n' > /etc/ssh/sshd_config.d/more.conf; {RESTART}")
         world.one.capture(flavour, "apply", **DNS) if flavour != "nftables" else world.one.capture(
             flavour, "apply", **DNS, ssh_ports=["2022"]
         )
         assert world.call(world.two, one.address, 2022).startswith("SSH-")
     finally:
-        one.sudo("rm /etc/ssh/sshd_config.d/more.conf; systemctl restart ssh")
+        one.sudo(f"rm /etc/ssh/sshd_config.d/more.conf; {RESTART}")
 
 
 def test_a_session_from_before_goes_on(world: World, flavour: str) -> None:

@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner
 
 from meshctl.adapters import bundle_files, bundle_wheels
-from meshctl.cli.vm import bundle as command
+from meshctl.cli import cli
 from meshctl.errors import ConfigError, FailedError
 from meshctl.model.bundle import Bundle, Target
 from meshctl.model.event import Changed, Done, Event, Unchanged
@@ -187,7 +187,7 @@ def test_the_command_names_files_sizes_and_the_hash(
     monkeypatch.setattr(bundle_wheels, "requirements", lambda: wheels.requirements)
     words = ["--wheels", str(wheels.folder), "--arch", "x86_64", "--out", str(tmp_path / "out"), "-o", "json"]
     done = CliRunner().invoke(
-        command, [*words, "--python", "3.12", "--python", "3.11"], standalone_mode=False
+        cli, ["vm", "bundle", *words, "--python", "3.12", "--python", "3.11"], standalone_mode=False
     )
     told = json.loads(done.stdout.splitlines()[-1])
     assert done.return_value is None

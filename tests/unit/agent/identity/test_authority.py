@@ -20,11 +20,13 @@ from meshctl.errors import AccessError, FailedError, UnreachableError
 from tests.issuing import IDENTITY, Ca, run
 
 NOW = time.time()
+LATER = NOW + 86400
+"""Long after the last of a whole run's tests, as this module is read before the first."""
 CA, OTHER = Ca("mesh", NOW - 600), Ca("other", NOW - 600)
 NAME = "istiod.istio-system.svc"
 KEY = keys.new_key("ecdsa-p256")
 REQUEST = keys.signing_request(KEY, IDENTITY)
-HELD = keys.checked(KEY, CA.sign(REQUEST, NOW - 60, NOW + 600), CA.root)
+HELD = keys.checked(KEY, CA.sign(REQUEST, NOW - 60, LATER), CA.root)
 
 
 class Server(grpc.GenericRpcHandler):  # type: ignore[misc] # gRPC has no types
@@ -52,7 +54,7 @@ class Server(grpc.GenericRpcHandler):  # type: ignore[misc] # gRPC has no types
 
 @asynccontextmanager
 async def listening(
-    server: Server, ca: Ca = CA, ends: float = NOW + 600, *, asks_back: bool = False
+    server: Server, ca: Ca = CA, ends: float = LATER, *, asks_back: bool = False
 ) -> AsyncIterator[str]:
     """The server's address, under a certificate for istiod's name; it may insist on one of the client's."""
     key, chain = ca.server(NAME, NOW - 60, ends)
@@ -167,9 +169,9 @@ def test_an_answer_that_does_not_come_is_not_waited_for_beyond_the_patience() ->
 def test_who_cannot_prove_to_be_istiod_is_given_no_token() -> None:
     async def test() -> None:
         for server, settings, ca, ends in (
-            (Server(), {}, OTHER, NOW + 600),  # of another root
-            (Server(), {"server_name": "other.svc"}, CA, NOW + 600),
-            (Server(), {"server_name": ""}, CA, NOW + 600),  # the certificate does not name 127.0.0.1
+            (Server(), {}, OTHER, LATER),  # of another root
+            (Server(), {"server_name": "other.svc"}, CA, LATER),
+            (Server(), {"server_name": ""}, CA, LATER),  # the certificate does not name 127.0.0.1
             (Server(), {}, CA, NOW - 30),  # has ended
         ):
             async with listening(server, ca, ends) as address:
@@ -190,7 +192,7 @@ def test_one_of_several_roots_is_enough_to_know_istiod() -> None:
 
 
 def test_a_certificate_under_another_root_is_an_error_and_not_a_crash() -> None:
-    held = keys.checked(KEY, OTHER.sign(REQUEST, NOW - 60, NOW + 600), OTHER.root)
+    held = keys.checked(KEY, OTHER.sign(REQUEST, NOW - 60, LATER), OTHER.root)
 
     async def test() -> None:
         async with listening(Server(), asks_back=True) as address:
