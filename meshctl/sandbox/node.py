@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +23,7 @@ from meshctl.sandbox.api import Api
 from meshctl.sandbox.certificates import Certificates
 from meshctl.sandbox.ledger import Ledger, Process
 from meshctl.sandbox.names import ClusterLayout
-from meshctl.sandbox.process import Inside, alive, spawn
+from meshctl.sandbox.process import Inside, alive, pause, spawn
 from meshctl.sandbox.versions import NODE_LABEL, PAUSE_IMAGE
 from meshctl.sandbox.waiting import until
 
@@ -157,7 +156,7 @@ def start(ledger: Ledger, node: Node, holder: Process) -> Iterator[Event]:
         except FailedError:
             if not left or alive(kubelet):
                 raise
-            time.sleep(1)
+            pause(1)
     yield Changed(node.group, "node", f"{node.cluster.node} is ready")
 
 
